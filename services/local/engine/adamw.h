@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace desk::local {
+
+/// AdamParams of trainer.md section 4 with the SDK's defaults.
+struct AdamParams
+{
+    double learningRate = 1e-4;
+    double beta1 = 0.9;
+    double beta2 = 0.95;
+    double eps = 1e-12;
+    double weightDecay = 0.0; ///< decoupled
+    double gradClipNorm = 0.0; ///< global norm; 0: off
+    bool operator==(const AdamParams&) const = default;
+};
+
+/// What the gathered gradient is divided by before clipping (grad_accumulation_normalization).
+enum class GradNormalization
+{
+    None,
+    NumLossTokens, ///< tokens with non-zero gradient since the last step
+    NumSequences ///< data with at least one such token
+};
+
+struct OptimResult
+{
+    std::int64_t step = 0; ///< count after this step
+    double gradNorm = 0.0; ///< global, after normalization, before clipping
+    double gradNormRms = 0.0; ///< gradNorm / sqrt(number of parameters)
+    double gradNormPreNormalization = 0.0; ///< of the raw sum
+    double gradNormPostClip = 0.0;
+    double learningRate = 0.0;
+    std::map<std::string, double> gradNormBuckets; ///< attn, mlp, embed, norm
+    std::uint64_t changedParameters = 0; ///< weights whose BF16 value is another than before
+};
+
+} // namespace desk::local
