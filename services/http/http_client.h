@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "services/core/connection.h"
+#include "services/core/result.h"
+
+#include <QByteArray>
+#include <QFuture>
+#include <QList>
+#include <QObject>
+#include <QString>
+#include <QUrl>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <utility>
+
+class QNetworkAccessManager;
+
+namespace desk {
+
+using HttpHeaders = QList<std::pair<QByteArray, QByteArray>>;
+
+struct HttpRequest
+{
+    QByteArray method = "GET";
+    QUrl url; ///< absolute
+    HttpHeaders headers; ///< beside Content-Type and the key, which the client adds
+    QByteArray body;
+    /// Sending it twice does no harm: it is repeated after a lost connection, 408, 429 and 5xx.
+    /// GET and DELETE usually are; a POST only if the server knows the attempt by an id.
+    bool isIdempotent = false;
+    std::chrono::milliseconds connectTimeout { 10'000 };
+    std::chrono::milliseconds totalTimeout { 60'000 }; ///< of one attempt
+    std::chrono::milliseconds retryBudget { 20'000 }; ///< no new attempt starts after it
+    int maxAttempts = 4; ///< for idempotent requests
+    qint64 maxReplyBytes = qint64 { 32 } << 20;
+    std::string doing; ///< the attempt in words for error messages: "promote the checkpoint"
+};
+
+struct HttpReply
+{
+    int status = 0; ///< 200 … 299
+    HttpHeaders headers; ///< names in lower case
+    QByteArray body;
+    int attempts = 1;
+    [[nodiscard]] QByteArray header(const QByteArray& lowerCaseName) const;
+};
+
+/// How often and how fast the next attempt may come; replaceable so that tests need no waiting.
+struct RetryPolicy
+{
+    std::chrono::milliseconds firstDelay { 500 };
+    std::chrono::milliseconds maxDelay { 16'000 };
+    double jitter = 0.25; ///< share of the delay that is random, downwards
+};
+
+/// All HTTP of one connection: keys, TLS, time-outs, retries, limits, errors.
+/// THREAD: the one it lives in (the GUI thread does); every call returns at once.
+/// Errors: never connected and refused → Unreachable; connected but no complete answer → Unknown
+/// for a request that is not idempotent, else Unreachable; statuses by errorFromReply; an
+/// answer over the limit → Malformed; a canceled future → Canceled (the handler of onFinished).
+/// The key is sent as X-Api-Key and Authorization: Bearer, and is never part of an Error, a log or
+/// a request preview. Plain http is refused for hosts that are not loopback. Redirects are not
+/// followed. Certificate errors are never ignored.
+class HttpClient final : public QObject
+{
+    Q_OBJECT
+public:
+    using KeyProvider = std::function<QByteArray()>; ///< asked once per attempt; may return nothing
+
+    explicit HttpClient(const Connection& connection, KeyProvider key, QObject* parent = nullptr);
+    ~HttpClient() override; // requests in flight end with Canceled
+    Q_DISABLE_COPY_MOVE(HttpClient)
+
+    /// Cancel the future to abort: nothing is delivered after that, and no retry starts.
+    [[nodiscard]] QFuture<Result<HttpReply>> send(HttpRequest request);
+
+    /// Absolute URL of a path of this connection, e.g. url("/v1/accounts"); '//' collapses.
+    [[nodiscard]] QUrl url(const std::string& pathAndQuery) const;
+    [[nodiscard]] const Connection& connection() const { return m_connection; }
+    void setRetryPolicy(RetryPolicy policy) { m_policy = policy; }
+    [[nodiscard]] const RetryPolicy& retryPolicy() const { return m_policy; }
+    [[nodiscard]] QByteArray key() const;
+    [[nodiscard]] QNetworkAccessManager& manager() { return *m_manager; }
+
+    /// Attempts sent in the last 60 s and since the start, for the status bar.
+    [[nodiscard]] int requestsPerMinute() const;
+    [[nodiscard]] qint64 requestCount() const { return m_requestCount; }
+    void countRequest(); ///< called by each attempt
+
+private:
+    Connection m_connection;
+    KeyProvider m_key;
+    RetryPolicy m_policy;
+    std::unique_ptr<QNetworkAccessManager> m_manager;
+    QList<qint64> m_recent; // milliseconds of a steady clock, oldest first
+    qint64 m_requestCount = 0;
+};
+
+/// Header lines with the values of X-Api-Key, Authorization, Cookie, Set-Cookie and anything that
+/// names a key, token or secret replaced by "[redacted]".
+[[nodiscard]] HttpHeaders redacted(const HttpHeaders& headers);
+
+/// True for 127.0.0.0/8, ::1 and "localhost".
+[[nodiscard]] bool isLoopback(const QUrl& url);
+
+} // namespace desk
