@@ -5,12 +5,14 @@
 #include "services/core/connection.h"
 #include "services/core/result.h"
 
-#include <QFuture>
+#include <QFileSystemWatcher>
 #include <QObject>
 #include <QString>
-#include <QStringList>
+#include <QThreadPool>
+#include <QTimer>
 
 #include <optional>
+#include <set>
 #include <string>
 
 namespace desk {
@@ -20,7 +22,8 @@ namespace desk {
 ///
 /// A file that cannot be read as settings is kept beside as "settings.broken" and said in
 /// problem(); the desk starts with defaults. Writes are collected for 200 ms and done off the
-/// calling thread by rename. Two processes: the last writer of a field group wins.
+/// calling thread by rename. Several processes may share the file: only what was changed here is
+/// written, and what others wrote is read within a second.
 /// THREAD: the one it lives on.
 class Settings final : public QObject
 {
@@ -54,11 +57,27 @@ Q_SIGNALS:
     void saveFailed(const desk::Error& error);
 
 private:
-    void scheduleSave();
-    QString m_file;
+    /// What was changed here since the last write; the rest of the file belongs to others.
+    struct Groups
+    {
+        bool connections = false;
+        bool lastConnection = false;
+        bool theme = false;
+        bool runFolders = false;
+        std::set<std::string> texts;
+    };
+    void touched();
+    void writeLater();
+    void readAgain();
+    static Status write(const QString& file, const SettingsValues& values, const Groups& groups);
+
+    const QString m_file;
     SettingsValues m_values;
     std::string m_problem;
-    bool m_isDirty = false;
+    Groups m_dirty;
+    QTimer m_timer;
+    QFileSystemWatcher m_watcher;
+    QThreadPool m_pool; // one thread: writes stay in order
 };
 
 } // namespace desk
