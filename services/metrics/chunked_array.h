@@ -44,7 +44,6 @@ public:
 
 private:
     static constexpr std::size_t kFirst = 64;
-    static constexpr unsigned kFirstBits = 6;
     struct Place
     {
         std::size_t chunk;
@@ -52,9 +51,10 @@ private:
     };
     static Place placeOf(std::size_t index) noexcept
     {
-        const std::size_t shifted = index + kFirst;
-        const auto chunk = static_cast<std::size_t>(std::bit_width(shifted)) - 1 - kFirstBits;
-        return { chunk, shifted - (kFirst << chunk) };
+        // Chunk k begins at kFirst * (2^k - 1).
+        const std::size_t scaled = index / kFirst + 1;
+        const auto chunk = static_cast<std::size_t>(std::bit_width(scaled)) - 1;
+        return { chunk, index - kFirst * ((std::size_t { 1 } << chunk) - 1) };
     }
 
     std::array<std::atomic<T*>, 30> m_chunks {};

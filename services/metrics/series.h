@@ -83,6 +83,7 @@ struct SeriesColumns
     std::uint64_t nonFinite = 0; ///< in the window
     double min = std::numeric_limits<double>::infinity(); ///< in the window, finite values
     double max = -std::numeric_limits<double>::infinity();
+    bool isTruncated = false; ///< so many restarts that the oldest segments were left out
 };
 
 class SeriesSnapshot;
@@ -134,6 +135,7 @@ public:
     explicit SeriesSnapshot(std::shared_ptr<const Series> series);
 
     [[nodiscard]] bool isNull() const noexcept { return !m_series; }
+    [[nodiscard]] const Series* series() const noexcept { return m_series.get(); }
     [[nodiscard]] std::size_t size() const noexcept { return m_size; }
     [[nodiscard]] double x(std::size_t index) const noexcept { return m_series->m_x.at(index); }
     [[nodiscard]] double value(std::size_t index) const noexcept
@@ -150,6 +152,9 @@ public:
     [[nodiscard]] std::size_t segmentEnd(std::size_t segment) const noexcept;
     /// End of the part of a segment that no later segment has overtaken.
     [[nodiscard]] std::size_t visibleEnd(std::size_t segment) const;
+
+    /// Samples of the visible curve: those that no later segment has overtaken.
+    [[nodiscard]] std::size_t visibleSize() const;
 
     /// Aggregate of the samples [begin, end) in O(log n).
     [[nodiscard]] Aggregate aggregate(std::size_t begin, std::size_t end) const noexcept;
