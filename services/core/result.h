@@ -33,9 +33,9 @@ struct Error
     };
     Code code = Code::Backend;
     std::string message; ///< what happened; English, for logs and scripts; no trailing dot
-    std::string unchanged; ///< what did not happen; may be empty
-    std::string next; ///< what to do next; may be empty
-    std::string requestId; ///< of the other side, for a support request; may be empty
+    std::string unchanged {}; ///< what did not happen; may be empty
+    std::string next {}; ///< what to do next; may be empty
+    std::string requestId {}; ///< of the other side, for a support request; may be empty
 };
 
 /// The `"code"` word of cli.md for a code.
