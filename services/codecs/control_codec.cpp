@@ -250,7 +250,7 @@ Result<ControlCommand> parseControlCommand(std::string_view line)
         return parseSave(words);
     ControlCommand command;
     if (words.size() == 1 && words[0] == "status")
-        command.verb = ControlCommand::Verb::Status;
+        command.verb = ControlCommand::Verb::ReadStatus;
     else if (words.size() == 1 && words[0] == "pause")
         command.verb = ControlCommand::Verb::Pause;
     else if (words.size() == 1 && words[0] == "continue")

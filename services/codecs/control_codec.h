@@ -56,13 +56,13 @@ struct ControlCommand
 {
     enum class Verb
     {
-        Status,
+        ReadStatus,
         Save,
         Pause,
         Continue,
         Stop
     };
-    Verb verb = Verb::Status;
+    Verb verb = Verb::ReadStatus;
     std::string kind; ///< save: state, base or delta
     std::string name; ///< save: letters, digits, '-', '_', '.'; at most 100 bytes
     std::optional<std::int64_t> ttlSeconds;
