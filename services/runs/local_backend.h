@@ -74,8 +74,4 @@ private:
     std::unique_ptr<Private> m_private;
 };
 
-/// The key in a key file, without line ends. Unreadable if it cannot be read or is over 4 KiB.
-/// THREAD: any.
-[[nodiscard]] Result<std::string> readKeyFile(const QString& file);
-
 } // namespace desk

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "services/codecs/run_codec.h"
 #include "services/core/clock.h"
 #include "services/core/records.h"
 
@@ -30,19 +31,7 @@ enum class RunEvidence
     Cancelled
 };
 
-/// One line of checkpoints.jsonl.
-struct LedgerCheckpoint
-{
-    std::string name; ///< as the loop named it
-    std::optional<std::int64_t> step;
-    std::string kind; ///< state, base, delta; empty if the ledger does not say
-    std::string resourceName; ///< four-segment name; empty if the ledger does not say
-    std::string path; ///< what the trainer returned
-    std::optional<Time> savedAt;
-    std::optional<double> loss; ///< of the newest metrics line at or before `step`
-    bool isFinal = false;
-    bool operator==(const LedgerCheckpoint&) const = default;
-};
+using LedgerCheckpoint = RunCheckpoint; ///< one line of checkpoints.jsonl
 
 /// Everything known of one run folder at one moment. A value; readers may keep it.
 struct RunFacts
@@ -51,6 +40,7 @@ struct RunFacts
     QString folder; ///< same, for display
     std::string title; ///< "run_name" of the config, else the folder's name
     std::string job; ///< full resource name; empty: not linked
+    std::string connection; ///< name or URL it trains through; empty: not known
     std::string baseModel;
     int loraRank = 0;
     std::optional<std::int64_t> step; ///< highest step with a metrics line

@@ -22,7 +22,7 @@ namespace desk {
 ///
 /// A change of a ledger is known within 500 ms (file system events, and a poll beside them
 /// because network file systems send none). A torn last line waits for its end; a ledger that was
-/// truncated or replaced is read anew into a fresh SeriesStore.
+/// truncated or replaced is read anew; its SeriesStore is cleared first.
 /// THREAD: the one it lives on, apart from what `series` points at, which any thread may read.
 class RunStore final : public QObject
 {
