@@ -18,10 +18,11 @@ struct JsonLimits
 {
     std::size_t maxBytes = std::size_t { 16 } << 20;
     std::size_t maxDepth = 64;
-    std::size_t maxValues = 2'000'000; ///< commas and opening brackets outside strings
+    std::size_t maxValues = 2'000'000; ///< commas outside strings
+    std::size_t maxMembers = 4'096; ///< of one object
 };
 /// For bodies that carry tensors.
-inline constexpr JsonLimits kTensorLimits { std::size_t { 128 } << 20, 64, 24'000'000 };
+inline constexpr JsonLimits kTensorLimits { std::size_t { 128 } << 20, 64, 24'000'000, 4'096 };
 
 /// One pass over the text; Malformed with the exceeded bound. Does not check the grammar.
 [[nodiscard]] Status checkJsonBounds(std::string_view text, const JsonLimits& limits);

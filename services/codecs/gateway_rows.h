@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "services/codecs/gateway_codec.h"
+#include "services/codecs/json_read.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+// Rows and pages of the control plane between JSON and value, shared by the sources of
+// gateway_codec.h. THREAD: any.
+
+namespace desk {
+
+/// The row as the JSON inspector shows it: indented, secrets redacted.
+[[nodiscard]] std::string rowText(Json row);
+/// The array of a list body; empty if the key is absent.
+[[nodiscard]] Result<Json> pageRows(
+    std::string_view body, JsonKeys keys, std::string_view what, std::string& nextPageToken);
+[[nodiscard]] std::string pageText(const char* key, Json rows, const std::string& nextPageToken,
+    std::optional<std::int64_t> totalSize);
+
+[[nodiscard]] Result<TrainerJob> jobFromRow(const Json& row);
+[[nodiscard]] Result<Checkpoint> checkpointFromRow(const Json& row);
+[[nodiscard]] Result<Model> modelFromRow(const Json& row);
+[[nodiscard]] Result<Deployment> deploymentFromRow(const Json& row);
+[[nodiscard]] Json rowOf(const TrainerJob& job);
+[[nodiscard]] Json rowOf(const Checkpoint& checkpoint);
+[[nodiscard]] Json rowOf(const Model& model);
+[[nodiscard]] Json rowOf(const Deployment& deployment);
+
+template <class T>
+Result<T> decodeRow(std::string_view body, std::string_view what, Result<T> (*fromRow)(const Json&))
+{
+    const auto object = parseObject(body, what);
+    if (!object)
+        return object.error();
+    return fromRow(*object);
+}
+
+template <class T>
+Result<Page<T>> decodePage(
+    std::string_view body, JsonKeys keys, std::string_view what, Result<T> (*fromRow)(const Json&))
+{
+    Page<T> page;
+    const auto rows = pageRows(body, keys, what, page.nextPageToken);
+    if (!rows)
+        return rows.error();
+    page.items.reserve(rows->size());
+    for (const auto& row : *rows) {
+        auto item = fromRow(row);
+        if (!item) {
+            auto error = item.error();
+            error.message +=
+                " (row " + std::to_string(page.items.size()) + " of the " + std::string(what) + ")";
+            return error;
+        }
+        page.items.push_back(*std::move(item));
+    }
+    return page;
+}
+
+template <class T>
+std::string encodePage(const char* key, const Page<T>& page)
+{
+    Json rows = Json::array();
+    for (const auto& item : page.items)
+        rows.push_back(rowOf(item));
+    return pageText(key, std::move(rows), page.nextPageToken, page.totalSize);
+}
+
+} // namespace desk
