@@ -2,14 +2,13 @@
 #pragma once
 
 #include "models/row_diff.h"
+#include "models/row_table.h"
 #include "models/rows.h"
-
-#include <QAbstractTableModel>
 
 namespace desk {
 
 /// Checkpoints of every job that was read, one row each. THREAD: GUI.
-class CheckpointTableModel final : public QAbstractTableModel
+class CheckpointTableModel final : public RowTable
 {
     Q_OBJECT
 public:
@@ -41,7 +40,7 @@ public:
 
     [[nodiscard]] const QList<CheckpointRow>& rows() const noexcept { return m_rows.rows(); }
     [[nodiscard]] const CheckpointRow* find(const QString& id) const { return m_rows.find(id); }
-    [[nodiscard]] int rowOf(const QString& id) const { return m_rows.indexOf(id); }
+    [[nodiscard]] int rowOf(const QString& id) const override { return m_rows.indexOf(id); }
     void setRows(const QList<CheckpointRow>& rows);
     /// The instant that ages are told from; repaints age cells only.
     void setNow(Time now);

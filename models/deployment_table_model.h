@@ -2,14 +2,13 @@
 #pragma once
 
 #include "models/row_diff.h"
+#include "models/row_table.h"
 #include "models/rows.h"
-
-#include <QAbstractTableModel>
 
 namespace desk {
 
 /// Deployments with what their replicas serve, one row each. THREAD: GUI.
-class DeploymentTableModel final : public QAbstractTableModel
+class DeploymentTableModel final : public RowTable
 {
     Q_OBJECT
 public:
@@ -38,7 +37,7 @@ public:
 
     [[nodiscard]] const QList<DeploymentRow>& rows() const noexcept { return m_rows.rows(); }
     [[nodiscard]] const DeploymentRow* find(const QString& id) const { return m_rows.find(id); }
-    [[nodiscard]] int rowOf(const QString& id) const { return m_rows.indexOf(id); }
+    [[nodiscard]] int rowOf(const QString& id) const override { return m_rows.indexOf(id); }
     void setRows(const QList<DeploymentRow>& rows);
     /// The instant that ages are told from; repaints age cells only.
     void setNow(Time now);

@@ -17,12 +17,12 @@ namespace desk::format {
 /// What stands where a fact is not known: "—".
 [[nodiscard]] QString unknown();
 
-/// "1.8113", "0.0211", "6.70e-6", "38.5 k" is never made here; NaN and Inf are words.
+/// "1.8113", "0.0211", "6.70e-6"; NaN and Inf are words.
 /// significant: digits that carry meaning, 1 to 17.
 [[nodiscard]] QString number(double value, int significant = 5);
 [[nodiscard]] QString number(const std::optional<double>& value, int significant = 5);
 /// With sign: "−0.0064", "+0.1200".
-[[nodiscard]] QString signedNumber(double value, int significant = 4);
+[[nodiscard]] QString signedNumber(double value, int significant = 5);
 /// All digits that are needed to read the same double back.
 [[nodiscard]] QString exactNumber(double value);
 /// "13,212"

@@ -15,31 +15,31 @@ namespace desk {
 
 class AppModel;
 
-struct Fact
+struct InspectorFact
 {
     QString label;
     QString value;
     bool isCode = false; ///< an id: fixed font, never elided
     Tone tone = Tone::Normal;
     QString link; ///< row id that a click selects; empty: plain text
-    bool operator==(const Fact&) const = default;
+    bool operator==(const InspectorFact&) const = default;
 };
 
-struct Tile
+struct InspectorTile
 {
     QString label; ///< "train/loss"
     QString value; ///< "1.8113"
     QString hint;
-    bool operator==(const Tile&) const = default;
+    bool operator==(const InspectorTile&) const = default;
 };
 
 /// Where facts came from and how old they are.
-struct FactSource
+struct InspectorSource
 {
     QString what; ///< "Metrics"
     QString source; ///< "metrics.jsonl · local"
     std::optional<Time> at;
-    bool operator==(const FactSource&) const = default;
+    bool operator==(const InspectorSource&) const = default;
 };
 
 /// What the inspector shows about the selected subject. Everything is a value, so that it can be
@@ -54,13 +54,13 @@ public:
         QString title; ///< empty: nothing is selected
         QString subtitle;
         StatusKind status = StatusKind::None; ///< glyph before the title
-        QList<Tile> tiles;
+        QList<InspectorTile> tiles;
         std::optional<double> progress; ///< 0 to 1
         QString progressText; ///< "13,212 of 18,000 · 73 %"
         QString timeLeft; ///< "2 h 32 min left, ≈ 16:34"
-        QList<Fact> facts;
-        QList<Fact> serving;
-        QList<FactSource> sources;
+        QList<InspectorFact> facts;
+        QList<InspectorFact> serving;
+        QList<InspectorSource> sources;
         QString noteTitle; ///< "Not promotable"
         QString note; ///< one sentence and what would work
         QString noteLink; ///< row id

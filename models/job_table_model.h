@@ -2,15 +2,14 @@
 #pragma once
 
 #include "models/row_diff.h"
+#include "models/row_table.h"
 #include "models/rows.h"
-
-#include <QAbstractTableModel>
 
 namespace desk {
 
 /// Jobs of the control plane and runs of this machine, one row each; order is RowOrderModel's.
 /// THREAD: GUI.
-class JobTableModel final : public QAbstractTableModel
+class JobTableModel final : public RowTable
 {
     Q_OBJECT
 public:
@@ -41,7 +40,7 @@ public:
 
     [[nodiscard]] const QList<JobRow>& rows() const noexcept { return m_rows.rows(); }
     [[nodiscard]] const JobRow* find(const QString& id) const { return m_rows.find(id); }
-    [[nodiscard]] int rowOf(const QString& id) const { return m_rows.indexOf(id); }
+    [[nodiscard]] int rowOf(const QString& id) const override { return m_rows.indexOf(id); }
     /// Smallest changes from the present rows to these.
     void setRows(const QList<JobRow>& rows);
     /// The instant that ages are told from; repaints age cells only.

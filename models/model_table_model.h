@@ -2,14 +2,13 @@
 #pragma once
 
 #include "models/row_diff.h"
+#include "models/row_table.h"
 #include "models/rows.h"
-
-#include <QAbstractTableModel>
 
 namespace desk {
 
 /// Models of the account, one row each. THREAD: GUI.
-class ModelTableModel final : public QAbstractTableModel
+class ModelTableModel final : public RowTable
 {
     Q_OBJECT
 public:
@@ -35,7 +34,7 @@ public:
 
     [[nodiscard]] const QList<ModelRow>& rows() const noexcept { return m_rows.rows(); }
     [[nodiscard]] const ModelRow* find(const QString& id) const { return m_rows.find(id); }
-    [[nodiscard]] int rowOf(const QString& id) const { return m_rows.indexOf(id); }
+    [[nodiscard]] int rowOf(const QString& id) const override { return m_rows.indexOf(id); }
     void setRows(const QList<ModelRow>& rows);
     /// The instant that ages are told from; repaints age cells only.
     void setNow(Time now);

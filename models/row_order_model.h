@@ -68,6 +68,7 @@ private:
     void scheduleUpdate();
     void update();
     void onInserted(int first, int last);
+    void onAboutToRemove(int first, int last);
     void onRemoved(int first, int last);
     void onDataChanged(const QModelIndex& first, const QModelIndex& last, const QList<int>& roles);
     void setPendingMoves(int rows);

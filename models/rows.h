@@ -60,6 +60,8 @@ struct JobRow
     QString deployment; ///< attached deployment, full name
     QString servingIdentity;
     QString createdBy;
+    int slot = -1; ///< series color while it is plotted
+    QString source; ///< "control plane", "metrics.jsonl", or both
     QString runFolder; ///< absolute path; empty: no ledger on this machine
     bool canControl = false; ///< the run's control socket answers
     bool isOnServer = false; ///< the control plane lists it
@@ -91,6 +93,8 @@ struct ChainMark
     Shape shape = Shape::None;
     QString baseId; ///< of the chain it stands in; empty: broken or unknown
     int depth = 0; ///< 0 for a base
+    bool goesUp = false; ///< a newer snapshot of the list stands on this one
+    bool goesDown = false; ///< its parent is in the list below
     bool operator==(const ChainMark&) const = default;
 };
 
