@@ -272,7 +272,7 @@ QVariant CheckpointTableModel::data(const QModelIndex& index, int role) const
         return column == Column::Name;
     case +Role::IsStrong:
         return column == Column::Type && row.type == CheckpointType::InferenceBase;
-    case +Role::Status:
+    case +Role::StatusCode:
         if (column == Column::Promotable)
             return int(row.isPromotable ? StatusKind::Good : StatusKind::No);
         return {};

@@ -156,7 +156,7 @@ QVariant DeploymentTableModel::data(const QModelIndex& index, int role) const
         return index.row();
     case +Role::IsMono:
         return column == Column::Identity && !row.identity.isEmpty();
-    case +Role::Status:
+    case +Role::StatusCode:
         return column == Column::State ? QVariant(int(statusOfServerWord(row.state))) : QVariant();
     case +Role::Tone:
         if (column == Column::Stage && !row.error.isEmpty())

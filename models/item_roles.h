@@ -15,7 +15,7 @@ namespace desk {
 enum class Role : int
 {
     Cell = Qt::UserRole + 1, ///< int(CellKind); also asked of headerData() to align the header
-    Status, ///< int(StatusKind)
+    StatusCode, ///< int(StatusKind)
     Tone, ///< int(Tone) of the display text; default Normal
     Swatch, ///< int: series slot 0..7 that stands for this row; absent or -1: none
     Secondary, ///< QString: quieter text right after the display text, e.g. " / 18,000"

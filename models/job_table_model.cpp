@@ -223,7 +223,7 @@ QVariant JobTableModel::data(const QModelIndex& index, int role) const
         return index.row();
     case +Role::Tone:
         return int(jobTone(row, column));
-    case +Role::Status:
+    case +Role::StatusCode:
         return column == Column::Evidence ? QVariant(int(statusOf(row.evidence))) : QVariant();
     case +Role::Reason:
         return column == Column::Evidence ? QVariant(evidenceSentence(row, m_now)) : QVariant();

@@ -113,7 +113,7 @@ QVariant ModelTableModel::data(const QModelIndex& index, int role) const
     case +Role::IsMono:
         return column == Column::Id
             || (column == Column::PromotedFrom && !row.promotedFrom.isEmpty());
-    case +Role::Status:
+    case +Role::StatusCode:
         return column == Column::State ? QVariant(int(statusOfServerWord(row.state))) : QVariant();
     case +Role::Tone:
         return int(Tone::Normal);

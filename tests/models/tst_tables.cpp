@@ -90,7 +90,7 @@ void TestTables::jobCells_sayWhatIsKnown()
     QCOMPARE(cell(model, 0, Column::Slope), u"\u22120.0064"_s);
     QCOMPARE(model.index(0, int(Column::Slope)).data(+Role::Tone).toInt(), int(Tone::Better));
     QCOMPARE(cell(model, 0, Column::Saves), u"8"_s);
-    QCOMPARE(model.index(0, 0).data(+Role::Status).toInt(), int(StatusKind::Running));
+    QCOMPARE(model.index(0, 0).data(+Role::StatusCode).toInt(), int(StatusKind::Running));
     QCOMPARE(model.index(0, 0).data(Qt::AccessibleTextRole).toString(),
         u"accounts/a/rlorTrainerJobs/j1, running, last progress 38 s ago, loss 1.5000"_s);
 }
@@ -163,7 +163,7 @@ void TestTables::checkpointCells_carryReasonAndRail()
     const auto at = [&](Column column) { return model.index(0, int(column)); };
     QCOMPARE(at(Column::Promotable).data().toString(), u"needs its base"_s);
     QCOMPARE(at(Column::Promotable).data(+Role::Reason).toString(), u"A delta needs its base."_s);
-    QCOMPARE(at(Column::Promotable).data(+Role::Status).toInt(), int(StatusKind::No));
+    QCOMPARE(at(Column::Promotable).data(+Role::StatusCode).toInt(), int(StatusKind::No));
     QCOMPARE(at(Column::Ratio).data().toString(), u"1.80 %"_s);
     QCOMPARE(at(Column::Changed).data().toString(), u"3.40 %"_s);
     QCOMPARE(at(Column::Name).data(+Role::Rail).toInt(), int(RailDelta) | int(RailBelow));
@@ -220,7 +220,7 @@ void TestTables::modelCells()
     using Column = ModelTableModel::Column;
     QCOMPARE(model.index(0, int(Column::Kind)).data().toString(), u"full model"_s);
     QCOMPARE(model.index(0, int(Column::State)).data().toString(), u"ready"_s);
-    QCOMPARE(model.index(0, int(Column::State)).data(+Role::Status).toInt(), int(StatusKind::Good));
+    QCOMPARE(model.index(0, int(Column::State)).data(+Role::StatusCode).toInt(), int(StatusKind::Good));
     QCOMPARE(model.index(0, int(Column::PromotedFrom)).data().toString(), u"step-1"_s);
 }
 
