@@ -8,12 +8,14 @@
 #include <QFuture>
 #include <QList>
 #include <QObject>
+#include <QSslConfiguration>
 #include <QString>
 #include <QUrl>
 
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 class QNetworkAccessManager;
@@ -84,6 +86,7 @@ public:
     [[nodiscard]] const RetryPolicy& retryPolicy() const { return m_policy; }
     [[nodiscard]] QByteArray key() const;
     [[nodiscard]] QNetworkAccessManager& manager() { return *m_manager; }
+    [[nodiscard]] const std::optional<QSslConfiguration>& tls() const { return m_tls; }
 
     /// Attempts sent in the last 60 s and since the start, for the status bar.
     [[nodiscard]] int requestsPerMinute() const;
@@ -95,6 +98,7 @@ private:
     KeyProvider m_key;
     RetryPolicy m_policy;
     std::unique_ptr<QNetworkAccessManager> m_manager;
+    std::optional<QSslConfiguration> m_tls; // read on first use of https
     QList<qint64> m_recent; // milliseconds of a steady clock, oldest first
     qint64 m_requestCount = 0;
 };

@@ -49,7 +49,7 @@ public:
     void setKeyringEnabled(bool isEnabled) { m_isKeyringEnabled = isEnabled; }
 
 private:
-    QMap<QString, QByteArray> m_known;
+    QMap<QString, StoredKey> m_known;
     bool m_isKeyringEnabled = true;
 };
 
