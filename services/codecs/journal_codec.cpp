@@ -2,7 +2,6 @@
 #include "services/codecs/journal_codec.h"
 
 #include "services/codecs/json_text.h"
-#include "services/core/resource_name.h"
 
 #include <nlohmann/json.hpp>
 
@@ -44,11 +43,6 @@ namespace {
     JournalJson textOrNull(const std::string& text)
     {
         return text.empty() ? JournalJson(nullptr) : JournalJson(text);
-    }
-
-    JournalJson timeOrNull(const std::optional<Time>& time)
-    {
-        return time ? JournalJson(toRfc3339(*time)) : JournalJson(nullptr);
     }
 
     JournalJson replicaJson(const Replica& replica)
@@ -169,41 +163,6 @@ std::string encodeHotloadOutcome(
     json["identity"] = identity;
     json["replica"] = replicaArray(replicas);
     json["seconds"] = seconds;
-    return journalText(json);
-}
-
-std::string encodeModelOutcome(const Model& model)
-{
-    JournalJson json;
-    json["name"] = model.name;
-    json["id"] = lastSegment(model.name);
-    json["kind"] = textOrNull(model.kind);
-    json["base_model"] = textOrNull(model.baseModel);
-    json["state"] = textOrNull(model.state);
-    json["created"] = timeOrNull(model.created);
-    json["path"] = textOrNull(model.path);
-    return journalText(json);
-}
-
-std::string encodeDeploymentOutcome(const Deployment& deployment)
-{
-    JournalJson json;
-    json["name"] = deployment.name;
-    json["id"] = lastSegment(deployment.name);
-    json["base_model"] = textOrNull(deployment.baseModel);
-    json["replicas"] =
-        deployment.replicaCount ? JournalJson(*deployment.replicaCount) : JournalJson(nullptr);
-    json["ready"] = deployment.readyReplicaCount ? JournalJson(*deployment.readyReplicaCount)
-                                                 : JournalJson(nullptr);
-    std::string common =
-        deployment.replicas.empty() ? std::string {} : deployment.replicas.front().currentSnapshot;
-    for (const auto& replica : deployment.replicas) {
-        if (replica.currentSnapshot != common)
-            common.clear();
-    }
-    json["identity"] = textOrNull(common);
-    json["state"] = textOrNull(deployment.state);
-    json["replica"] = replicaArray(deployment.replicas);
     return journalText(json);
 }
 

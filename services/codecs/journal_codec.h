@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-// JSON columns of the operations journal, and the result shapes of operations (cli.md section 7).
+// JSON columns of the operations journal, and the result of a hot load (cli.md section 7).
 // THREAD: any.
 
 namespace desk {
@@ -29,9 +29,5 @@ namespace desk {
 /// Result of a hot load: {"identity","replica":[…],"seconds"}.
 [[nodiscard]] std::string encodeHotloadOutcome(
     std::string_view identity, const std::vector<Replica>& replicas, double seconds);
-/// Result of a promotion, the model of cli.md: {"name","id","kind","base_model","state",…}.
-[[nodiscard]] std::string encodeModelOutcome(const Model& model);
-/// Result of creating a deployment, the deployment of cli.md.
-[[nodiscard]] std::string encodeDeploymentOutcome(const Deployment& deployment);
 
 } // namespace desk

@@ -54,6 +54,10 @@ Q_SIGNALS:
     void folderRefused(const QString& path, const desk::Error& error);
 
 private:
+    void accept(RunFacts facts);
+    void forget(const QString& id);
+    void askRuns();
+    void askRun(const QString& id);
     class Worker;
     struct QuitAndWait
     {

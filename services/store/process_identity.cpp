@@ -55,6 +55,20 @@ std::optional<std::uint64_t> processStartTicks(std::int64_t pid)
     return wholeNumber<std::uint64_t>(field);
 }
 
+std::optional<Time> processStartTime(std::int64_t pid)
+{
+    const auto ticks = processStartTicks(pid);
+    const auto perSecond = ::sysconf(_SC_CLK_TCK);
+    std::ifstream file("/proc/stat");
+    std::string word;
+    std::int64_t boot = 0;
+    while (file >> word && word != "btime") { }
+    if (!ticks || perSecond <= 0 || !(file >> boot))
+        return std::nullopt;
+    const auto micros = static_cast<std::int64_t>(*ticks) * (1'000'000 / perSecond);
+    return Time { std::chrono::seconds(boot) + std::chrono::microseconds(micros) };
+}
+
 std::string processExecutable(std::int64_t pid)
 {
     std::array<char, 4096> path {};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "services/core/clock.h"
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,6 +15,8 @@ namespace desk {
 /// Start of a process in clock ticks since boot; nullopt if there is no such process, or only its
 /// remains that nobody has waited for yet.
 [[nodiscard]] std::optional<std::uint64_t> processStartTicks(std::int64_t pid);
+/// When a process was started, by the wall clock; good to a second.
+[[nodiscard]] std::optional<Time> processStartTime(std::int64_t pid);
 /// Path of the executable of a process; empty if it cannot be read.
 [[nodiscard]] std::string processExecutable(std::int64_t pid);
 /// "host:pid:ticks" of this process.
