@@ -309,6 +309,15 @@ void DeskStyle::drawControl(ControlElement element, const QStyleOption* option, 
     case CE_PushButtonLabel:
         paintButtonLabel(*static_cast<const QStyleOptionButton*>(option), *painter, widget);
         return;
+    case CE_ToolButtonLabel:
+        if (controlFlag(widget, "link")) {
+            const auto& button = *static_cast<const QStyleOptionToolButton*>(option);
+            drawLine(*painter, option->rect, Face::Body, withoutMnemonic(button.text),
+                option->state & State_Enabled ? t.accent : t.disabled, Qt::AlignHCenter);
+            return;
+        }
+        QProxyStyle::drawControl(element, option, painter, widget);
+        return;
     case CE_TabBarTabShape:
         paintTabShape(*option, *painter);
         return;

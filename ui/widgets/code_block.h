@@ -27,7 +27,7 @@ private:
     void highlight();
     void fit();
 
-    QTextEdit* m_edit;
+    QTextEdit* m_edit = nullptr;
     int m_maxLines = 0;
 };
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-#include <QPointer>
 #include <QWidget>
 
 class QDockWidget;
@@ -17,7 +16,7 @@ class DockGrip final : public QWidget
 
 public:
     /// Grips the edge of the dock that faces the central widget.
-    DockGrip(QMainWindow* window, QDockWidget* dock);
+    DockGrip(QMainWindow& window, QDockWidget& dock);
     bool eventFilter(QObject* watched, QEvent* event) override;
 
 protected:
@@ -27,9 +26,10 @@ protected:
 
 private:
     void place();
+    void detach();
 
-    QPointer<QMainWindow> m_window;
-    QPointer<QDockWidget> m_dock;
+    QMainWindow& m_window; // the parent
+    QDockWidget& m_dock; // this goes with it
     int m_startSize = 0;
     QPoint m_start;
     bool m_isDragging = false;

@@ -6,9 +6,13 @@
 #include <QList>
 #include <QWidget>
 
+#include <vector>
+
 class QGridLayout;
 
 namespace desk {
+
+class SpanLabel;
 
 struct Fact
 {
@@ -30,6 +34,8 @@ class FactList final : public QWidget
 
 public:
     explicit FactList(QWidget* parent = nullptr);
+    ~FactList() override;
+    Q_DISABLE_COPY_MOVE(FactList)
     void setTitle(const QString& title);
     void setFacts(const QList<Fact>& facts);
     [[nodiscard]] const QList<Fact>& facts() const noexcept { return m_facts; }
@@ -42,9 +48,9 @@ private:
     void fill(int row, const Fact& fact);
 
     QGridLayout* m_grid;
-    class SpanLabel* m_title;
+    SpanLabel* m_title;
     QList<Fact> m_facts;
-    QList<Row> m_rows;
+    std::vector<Row> m_rows;
 };
 
 } // namespace desk
