@@ -7,7 +7,9 @@
 #include "services/gateway/deployment_manager.h"
 #include "services/gateway/fireworks_client.h"
 
+#include <QFuture>
 #include <QMap>
+#include <QMetaType>
 #include <QObject>
 #include <QSet>
 #include <QString>
@@ -93,10 +95,13 @@ Q_SIGNALS:
     void polled(); ///< one round ended, with or without change; for ages on screen
 
 private:
+    template <class T, class Take>
+    void step(QFuture<Result<T>> future, Take take);
     void poll();
     void pollJobs();
     void pollDeployments();
     void pollReplicas(std::vector<Deployment> rows);
+    void takeReplicas(const std::string& name, std::vector<Replica> replicas);
     void pollModels();
     void pollCheckpoints(const QString& jobName);
     void stepDone(const std::optional<Error>& error);
@@ -134,3 +139,5 @@ private:
 };
 
 } // namespace desk
+
+Q_DECLARE_METATYPE(desk::ListChange)

@@ -60,8 +60,8 @@ public:
     [[nodiscard]] QFuture<Status> hotload(HotloadParameters parameters);
     [[nodiscard]] QFuture<Result<std::vector<Replica>>> hotloadStatus(
         const std::string& deployment, const std::string& baseModel);
-    /// POST, then poll until every replica is ready with the identity, one fails on it (Backend),
-    /// or the time is over (Unknown: the load may still finish).
+    /// POST, then poll until every replica is ready with the identity; a replica failed on it and
+    /// no other is still loading it (Backend); or the time is over (Unknown: it may still finish).
     [[nodiscard]] QFuture<Result<std::vector<Replica>>> hotloadAndWait(
         HotloadParameters parameters, std::chrono::milliseconds timeout, Progress progress = {});
     /// The polling half of hotloadAndWait.
@@ -74,7 +74,12 @@ public:
         const std::string& deployment, CompletionRequest request);
 
 private:
+    struct HotloadWatch;
+    [[nodiscard]] QFuture<Status> postHotload(HotloadParameters parameters);
+    [[nodiscard]] QFuture<Result<std::string>> fullName(const std::string& deployment);
+
     FireworksClient& m_client;
+    bool m_sendsResetPromptCache = true; // false once the server has refused the field
 };
 
 } // namespace desk

@@ -12,10 +12,16 @@
 #include <QString>
 
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace desk {
+
+template <class T>
+class Errand;
 
 struct PromoteParameters
 {
@@ -74,6 +80,21 @@ public:
     [[nodiscard]] HttpClient& http() { return m_http; }
 
 private:
+    friend class DeploymentManager; // the same calls on another collection
+    struct OperationPoll
+    {
+        std::string lastMessage;
+        int failures = 0;
+    };
+    template <class T>
+    QFuture<Result<std::vector<T>>> listAll(const char* collection,
+        Result<Page<T>> (*decode)(std::string_view), const std::string& doing);
+    template <class T>
+    QFuture<Result<T>> call(std::string pathTail, const char* collection, HttpRequest request,
+        std::function<Result<T>(const HttpReply&)> decode);
+    void awaitOperation(std::shared_ptr<Errand<Model>> errand, const LongOperation& seen,
+        const std::optional<Model>& model, Progress progress, std::shared_ptr<OperationPoll> poll);
+
     HttpClient& m_http;
     std::string m_account;
 };

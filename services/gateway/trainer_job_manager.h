@@ -9,6 +9,7 @@
 #include <QObject>
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -46,6 +47,7 @@ public:
     void setPolicy(ReadinessPolicy policy) { m_policy = policy; }
 
 private:
+    struct Wait;
     FireworksClient& m_client;
     ReadinessPolicy m_policy;
 };
