@@ -2,12 +2,16 @@
 #pragma once
 
 #include "models/action_registry.h"
+#include "models/connection_link.h"
 #include "models/error_text.h"
+#include "models/row_assembly.h"
 #include "models/rows.h"
 #include "models/selection.h"
-#include "services/core/connection.h"
+#include "services/store/profile.h"
 
+#include <QHash>
 #include <QObject>
+#include <QSet>
 #include <QString>
 #include <QTimer>
 
@@ -16,45 +20,37 @@
 
 namespace desk {
 
-class AccountStore;
+class ActionRules;
+class ChartFeed;
 class ChartModel;
 class CheckpointTableModel;
 class ConnectionsModel;
+class ControlSocket;
 class DeltaWorker;
 class DeploymentTableModel;
 class InspectorModel;
 class JobTableModel;
-class KeyStore;
-class LocalBackend;
 class ModelTableModel;
 class OperationCenter;
-class RowOrderModel;
 class RunStore;
+class RunTrends;
 class TrainLauncher;
+struct TrainRequest;
 
 /// The services of one window. Owned by app/, declared there before the models.
 struct AppServices
 {
     const Clock& clock;
-    AccountStore& account;
-    OperationCenter& operations;
+    Profile profile;
+    Settings& settings;
+    KeyStore& keys;
     RunStore& runs;
     LocalBackend& localBackend;
     TrainLauncher& launcher;
+    ControlSocket& control;
+    OperationCenter& operations;
     DeltaWorker& worker;
-    KeyStore& keys;
-};
-
-/// How the window stands with its connection.
-enum class LinkState
-{
-    NotConnected,
-    Starting, ///< the local backend is coming up
-    Connecting,
-    Live,
-    Stale, ///< the last good answer is older than three intervals
-    Unreachable,
-    Refused ///< the key was rejected
+    ConnectionLink::OpenAccount openAccount;
 };
 
 /// State of the window above all pages: connection, tables, selection, actions. Pages and sheets
@@ -78,50 +74,57 @@ public:
     [[nodiscard]] InspectorModel& inspector() const noexcept { return *m_inspector; }
     [[nodiscard]] ChartModel& charts() const noexcept { return *m_charts; }
 
-    // Connection
-    [[nodiscard]] const std::optional<Connection>& connection() const noexcept
-    {
-        return m_connection;
-    }
-    [[nodiscard]] LinkState linkState() const noexcept { return m_linkState; }
-    [[nodiscard]] const std::optional<ErrorText>& linkError() const noexcept { return m_linkError; }
+    [[nodiscard]] ConnectionLink& link() const noexcept { return *m_link; }
     [[nodiscard]] bool isReadOnly() const noexcept { return m_isReadOnly; }
-    [[nodiscard]] bool isOffline() const noexcept { return m_isOffline; }
-    /// Time of the last good answer of the connection.
-    [[nodiscard]] std::optional<Time> dataTime() const;
     [[nodiscard]] int requestsPerMinute() const;
-    /// "CPU · avx512", and why if it is not the fastest this machine could have.
-    [[nodiscard]] QString deviceText() const;
+    /// Problems that persist: rows that need attention and a connection that does not answer.
+    [[nodiscard]] int problemCount() const;
 
     // Rows of the selection; null when nothing is selected or its row is gone
     [[nodiscard]] const JobRow* selectedJob() const;
     [[nodiscard]] const CheckpointRow* selectedCheckpoint() const;
     [[nodiscard]] const DeploymentRow* selectedDeployment() const;
     [[nodiscard]] const ModelRow* selectedModel() const;
+    [[nodiscard]] Time now() const { return m_services.clock.now(); }
 
-    /// True while there is neither a connection nor an opened run folder: the first-run page.
+    /// Nothing to show yet: no job and no run folder. The first-run page stands for the table.
     [[nodiscard]] bool isFirstRun() const;
+    /// A training was asked for and its first line has not been read yet.
+    [[nodiscard]] bool isTrainingStarting() const noexcept { return m_isTrainingStarting; }
+    /// Rows that are plotted beside the selected job, in the order they were added.
+    [[nodiscard]] const QStringList& plotted() const noexcept { return m_plotted; }
+
+    /// Verdict of a finished verification: "exact", "mismatch", "partial". Kept in the settings.
+    void noteVerified(const QString& checkpoint, const QString& verdict);
+    [[nodiscard]] std::optional<Verification> verification(const QString& checkpoint) const;
 
 public Q_SLOTS:
-    void useLocalBackend();
+    void startTraining(const desk::TrainRequest& request);
     void startSampleTraining();
-    void choose(const QString& connectionName);
-    void disconnectFromService();
     void openRunFolder(const QString& path);
+    void closeRunFolder(const QString& folder);
     void refresh();
     void setReadOnly(bool isReadOnly);
-    void setOffline(bool isOffline);
+    void togglePlotted(const QString& job);
+    void setJobControl(const QString& job, const QString& command); ///< pause, continue, stop
 
 Q_SIGNALS:
-    void connectionChanged();
-    void linkStateChanged();
-    void rowsChanged(); ///< any of the tables
-    void countsChanged();
+    void rowsChanged(); ///< any of the tables; at most ten times a second
+    void selectionRowsChanged(); ///< the selection or a row of it
+    void readOnlyChanged(bool isReadOnly);
+    void firstRunChanged(); ///< isFirstRun() or isTrainingStarting()
     void problemReported(const desk::ErrorText& problem); ///< of something the user just asked for
     void noticed(const QString& sentence); ///< result of something the user just did
 
 private:
-    class Private;
+    void connectServices();
+    void scheduleRebuild();
+    void rebuild();
+    void tick();
+    void watchJobs();
+    void followAwaitedRun();
+    void updateSlots();
+    void loadVerifications();
 
     AppServices m_services;
     std::unique_ptr<Selection> m_selection;
@@ -131,13 +134,21 @@ private:
     std::unique_ptr<DeploymentTableModel> m_deployments;
     std::unique_ptr<ModelTableModel> m_models;
     std::unique_ptr<ConnectionsModel> m_connections;
+    std::unique_ptr<ConnectionLink> m_link;
     std::unique_ptr<ChartModel> m_charts;
+    std::unique_ptr<ChartFeed> m_feed;
     std::unique_ptr<InspectorModel> m_inspector;
-    std::optional<Connection> m_connection;
-    LinkState m_linkState = LinkState::NotConnected;
-    std::optional<ErrorText> m_linkError;
+    std::unique_ptr<ActionRules> m_rules;
+    std::unique_ptr<RunTrends> m_trends;
+    QHash<QString, Verification> m_verified;
+    QSet<QString> m_watched;
+    QStringList m_plotted;
+    QString m_awaitedRun; ///< folder of a training that was just started; selected when it appears
+    bool m_isTrainingStarting = false;
     bool m_isReadOnly = false;
-    bool m_isOffline = false;
+    bool m_wasFirstRun = true;
+    QTimer m_rebuild;
+    QTimer m_tick;
 };
 
 } // namespace desk

@@ -27,7 +27,7 @@ public:
     void remove(const QString& name);
 
     /// Why these fields cannot be a connection; empty when they can. The sentence is for the user.
-    [[nodiscard]] QString problemWith(const Connection& connection) const;
+    [[nodiscard]] static QString problemWith(const Connection& connection);
 
 Q_SIGNALS:
     void listChanged();

@@ -10,7 +10,7 @@ Selection::Selection(QObject* parent)
 {
 }
 
-void Selection::setPage(Page page)
+void Selection::setPage(DeskPage page)
 {
     if (m_page == page)
         return;

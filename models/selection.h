@@ -6,7 +6,7 @@
 
 namespace desk {
 
-enum class Page
+enum class DeskPage
 {
     Jobs,
     Checkpoints,
@@ -35,7 +35,7 @@ class Selection final : public QObject
 public:
     explicit Selection(QObject* parent = nullptr);
 
-    [[nodiscard]] Page page() const noexcept { return m_page; }
+    [[nodiscard]] DeskPage page() const noexcept { return m_page; }
     [[nodiscard]] Subject subject() const noexcept { return m_subject; } ///< what was chosen last
     [[nodiscard]] const QString& job() const noexcept { return m_job; }
     [[nodiscard]] const QString& checkpoint() const noexcept { return m_checkpoint; }
@@ -44,7 +44,7 @@ public:
     [[nodiscard]] const QString& operation() const noexcept { return m_operation; }
 
 public Q_SLOTS:
-    void setPage(desk::Page page);
+    void setPage(desk::DeskPage page);
     void selectJob(const QString& id);
     void selectCheckpoint(const QString& name);
     void selectDeployment(const QString& name);
@@ -53,7 +53,7 @@ public Q_SLOTS:
     void clear();
 
 Q_SIGNALS:
-    void pageChanged(desk::Page page);
+    void pageChanged(desk::DeskPage page);
     void jobChanged(const QString& id);
     void checkpointChanged(const QString& name);
     void changed(); ///< after any of the above: subject or an id
@@ -61,7 +61,7 @@ Q_SIGNALS:
 private:
     void choose(Subject subject, QString& member, const QString& id);
 
-    Page m_page = Page::Jobs;
+    DeskPage m_page = DeskPage::Jobs;
     Subject m_subject = Subject::None;
     QString m_job;
     QString m_checkpoint;
