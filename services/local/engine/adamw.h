@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "services/core/result.h"
+#include "services/local/engine/kernels.h"
+#include "services/local/engine/model_config.h"
+#include "services/local/engine/thread_pool.h"
+
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace desk::local {
 
@@ -38,5 +45,25 @@ struct OptimResult
     std::map<std::string, double> gradNormBuckets; ///< attn, mlp, embed, norm
     std::uint64_t changedParameters = 0; ///< weights whose BF16 value is another than before
 };
+
+template <class T>
+struct AdamMoments
+{
+    std::vector<T> first;
+    std::vector<T> second;
+    std::int64_t step = 0; ///< steps taken
+};
+
+/// Usage error, naming the field, for params no step can be taken with: not finite, a beta outside
+/// [0, 1), a negative eps, clip norm or weight decay.
+[[nodiscard]] Status checkAdamParams(const AdamParams& params);
+
+/// One step: gradients are divided by `divisor`, clipped by their global norm and applied
+/// (p = p (1 - lr wd) - lr m^ / (sqrt(v^) + eps), trainer.md appendix A). Clears the gradients.
+/// Backend error, with nothing applied but the gradients cleared, when their norm is not finite.
+template <class T>
+[[nodiscard]] Result<OptimResult> adamStep(ThreadPool& pool, const Kernels<T>& kernels,
+    std::span<const TensorSpec> tensors, std::span<T> weights, std::span<T> gradients,
+    AdamMoments<T>& moments, const AdamParams& params, double divisor);
 
 } // namespace desk::local
