@@ -201,6 +201,8 @@ void AccountStore::poll()
 template <class T, class Take>
 void AccountStore::step(QFuture<Result<T>> future, Take take)
 {
+    if (m_openSteps == 0)
+        m_roundError.reset();
     ++m_openSteps;
     onFinished(future, this, [this, take = std::move(take)](Result<T> result) mutable {
         if (result)

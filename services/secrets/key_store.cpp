@@ -7,7 +7,7 @@
 #include <QFileInfo>
 
 #include <chrono>
-#include <keychain.h>
+#include <qt6keychain/keychain.h>
 
 using namespace Qt::StringLiterals;
 

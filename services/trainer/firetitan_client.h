@@ -29,6 +29,7 @@ struct SaveSamplerResult
 };
 
 class FiretitanTrainingClient;
+class SubmissionQueue;
 
 /// A session with one trainer endpoint (reference/service-and-training-client.md).
 /// THREAD: that of the HttpClient, which must outlive this object and its clients.
@@ -51,6 +52,7 @@ public:
     [[nodiscard]] const std::string& baseUrl() const { return m_baseUrl; }
 
 private:
+    [[nodiscard]] QFuture<Result<std::string>> session();
     void beat();
     HttpClient& m_http;
     std::string m_baseUrl;
@@ -102,14 +104,16 @@ public:
     [[nodiscard]] std::string qualifiedName(const std::string& name) const;
 
 private:
-    struct Submission;
-    class Queue;
-    std::unique_ptr<Queue> m_queue;
+    [[nodiscard]] QFuture<Result<ForwardResult>> run(bool isBackward, std::vector<Datum> data,
+        std::string lossFn, std::map<std::string, double> lossConfig);
+    [[nodiscard]] QFuture<Status> load(std::string path, bool withOptimizer);
+
     HttpClient& m_http;
     std::string m_baseUrl;
     std::string m_modelId;
     std::string m_nameSuffix;
     bool m_hasSavedBase = false;
+    std::unique_ptr<SubmissionQueue> m_queue;
 };
 
 } // namespace desk
