@@ -3,8 +3,9 @@
 
 #include "models/plot_data.h"
 
+#include <QList>
 #include <QObject>
-#include <QStringList>
+#include <QString>
 
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 namespace desk {
 
 class SeriesStore;
+struct PlotAnswer;
 
 /// A run to plot. The store is read through its lock-free snapshots; the owner keeps writing to it
 /// and calls ChartModel::noteSamples() when something was appended.
@@ -97,6 +99,19 @@ Q_SIGNALS:
     void settingsChanged(); ///< x axis, smoothing, link, log, follow
 
 private:
+    void findTracks();
+    void markAllDirty();
+    void scheduleLive();
+    void changeSettings();
+    void rememberView();
+    void setView(int chart, std::optional<PlotRange> x, std::optional<PlotRange> y);
+    void rebuildDirty();
+    void rebuild(int chart, const std::vector<PlotEvent>& events);
+    void accept(int chart, PlotAnswer answer);
+    [[nodiscard]] double originOf(const ChartRun& run) const;
+    [[nodiscard]] std::vector<PlotEvent> eventsOnAxis() const;
+    [[nodiscard]] static QString readoutLabel(const QString& chart, const QString& label);
+
     struct Private;
     std::unique_ptr<Private> d;
     QList<ChartRun> m_runs;

@@ -34,7 +34,7 @@ struct Tick
 [[nodiscard]] double liveEnd(double first, double last);
 
 /// Values of one decimal range as people read them: 1.8113, 38.5 k, 6.70e-06, "NaN".
-[[nodiscard]] QString formatValue(double value);
+[[nodiscard]] QString formatValue(double value, int significant = 4);
 [[nodiscard]] QString formatStep(double step); ///< 13,212
 [[nodiscard]] QString formatXValue(double x, XAxisKind kind); ///< the crosshair chip
 
