@@ -36,7 +36,6 @@ public:
     [[nodiscard]] Status listen(const QString& path);
 
 private:
-    struct Client;
     void accept();
     void read(QLocalSocket* socket);
     void next(QLocalSocket* socket);

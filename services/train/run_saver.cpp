@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "services/train/run_saver.h"
+
+#include "services/core/resource_name.h"
+#include "services/errand.h"
+
+#include <QTimer>
+
+#include <algorithm>
+
+namespace desk {
+namespace {
+
+    ControlSaved savedFrom(
+        const SaveOrder& order, const std::string& job, std::string path, std::string snapshotName)
+    {
+        ControlSaved saved;
+        saved.path = std::move(path);
+        saved.snapshotName = std::move(snapshotName);
+        saved.kind = order.kind.empty() ? "base" : order.kind;
+        saved.name =
+            job + "/checkpoints/" + (order.kind == "state" ? order.name : saved.snapshotName);
+        return saved;
+    }
+
+    /// What the control plane knows of the row: the name that it gave, size, parent.
+    void addServerFacts(ControlSaved& saved, const std::vector<Checkpoint>& rows)
+    {
+        const std::string_view id = lastSegment(saved.name);
+        const auto row = std::find_if(rows.begin(), rows.end(),
+            [id](const Checkpoint& candidate) { return lastSegment(candidate.name) == id; });
+        if (row == rows.end())
+            return;
+        saved.name = row->name;
+        saved.parent = row->parent;
+        saved.bytes = row->sizeBytes;
+        saved.changedFraction = row->changedFraction;
+        const std::string kind = kindWord(row->type);
+        if (kind == "base" || kind == "delta")
+            saved.kind = kind;
+        if (row->baseBytes && row->sizeBytes && *row->sizeBytes > 0)
+            saved.ratio =
+                static_cast<double>(*row->baseBytes) / static_cast<double>(*row->sizeBytes);
+    }
+
+} // namespace
+
+RunSaver::RunSaver(FiretitanTrainingClient& training, FireworksClient& control, RunFolder& folder,
+    const Clock& clock, std::string job, QObject* parent)
+    : QObject(parent)
+    , m_training(training)
+    , m_control(control)
+    , m_folder(folder)
+    , m_clock(clock)
+    , m_job(std::move(job))
+{
+}
+
+void RunSaver::ended()
+{
+    --m_open;
+    if (m_open > 0)
+        return;
+    m_busyWith.clear();
+    // Later: whoever ordered the save hears of its result first.
+    QTimer::singleShot(0, this, [this] {
+        if (m_open == 0 && onIdle)
+            onIdle();
+    });
+}
+
+QFuture<Result<ControlSaved>> RunSaver::save(SaveOrder order)
+{
+    ++m_open;
+    m_busyWith = order.name;
+    auto errand = Errand<ControlSaved>::start(this);
+    auto future = errand->future();
+    onFinished(future, this, [this, name = order.name](const Result<ControlSaved>& result) {
+        if (!result)
+            m_folder.log("the save " + name + " failed: " + result.error().message);
+        ended();
+    });
+    if (order.kind == "state") {
+        errand->awaitValue(m_training.saveState(order.name, order.ttlSeconds),
+            [this, order, errand](const std::string& path) {
+                errand->await(record(order, path, {}),
+                    [errand](const Result<ControlSaved>& saved) { errand->finish(saved); });
+            });
+    } else {
+        errand->awaitValue(
+            m_training.saveWeightsForSamplerExt(order.name, order.kind, order.ttlSeconds),
+            [this, order, errand](const SaveSamplerResult& saved) {
+                errand->await(record(order, saved.path, saved.snapshotName),
+                    [errand](const Result<ControlSaved>& row) { errand->finish(row); });
+            });
+    }
+    return future;
+}
+
+QFuture<Result<ControlSaved>> RunSaver::record(
+    SaveOrder order, std::string path, std::string snapshotName)
+{
+    auto errand = Errand<ControlSaved>::start(this);
+    auto future = errand->future();
+    if (!snapshotName.empty())
+        m_newestSampler = snapshotName;
+    ControlSaved saved = savedFrom(order, m_job, std::move(path), std::move(snapshotName));
+    // The save is done: that the list cannot be read now must not make it look as if it were not.
+    errand->await(m_control.listCheckpoints(m_job),
+        [this, order, saved, errand](const Result<std::vector<Checkpoint>>& rows) mutable {
+            if (rows)
+                addServerFacts(saved, *rows);
+            RunCheckpoint line;
+            line.name = saved.snapshotName.empty() ? order.name : saved.snapshotName;
+            line.step = order.step;
+            line.kind = saved.kind;
+            line.resourceName = saved.name;
+            line.path = saved.path;
+            line.savedAt = m_clock.now();
+            line.loss = lossAt ? lossAt(order.step) : std::nullopt;
+            line.isFinal = order.isFinal;
+            if (const Status written = m_folder.appendCheckpoint(line); !written)
+                m_folder.log(written.error().message);
+            m_folder.log("saved " + saved.name);
+            errand->finish(saved);
+        });
+    return future;
+}
+
+} // namespace desk

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "services/codecs/control_codec.h"
+#include "services/codecs/recipe_codec.h"
+#include "services/core/clock.h"
+#include "services/core/result.h"
+#include "services/gateway/deployment_manager.h"
+#include "services/gateway/fireworks_client.h"
+#include "services/gateway/trainer_job_manager.h"
+#include "services/sync/weight_syncer.h"
+#include "services/train/control_server.h"
+#include "services/train/run_folder.h"
+#include "services/train/run_saver.h"
+#include "services/train/training_data.h"
+#include "services/trainer/firetitan_client.h"
+
+#include <QObject>
+#include <QTimer>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace desk {
+
+/// Clients of the connection that a run trains through; all must outlive the loop.
+struct TrainServices
+{
+    HttpClient& http;
+    FireworksClient& client;
+    TrainerJobManager& jobs;
+    DeploymentManager& deployments;
+    const Clock& clock;
+};
+
+struct TrainSpec
+{
+    Recipe recipe;
+    std::string baseModel; ///< full name
+    std::string runName;
+    std::string connection; ///< name, for config.json
+    TrainingData data;
+    TrainingData evalData; ///< empty: no evaluation
+    std::optional<ResumePoint> resume;
+};
+
+/// Supervised fine-tuning over the service layer: one job, one session, one model; batches of
+/// forward_backward and optim_step, two steps in flight; evaluation, periodic saves, weight sync;
+/// everything recorded in the run folder, and steered through its control socket.
+/// THREAD: that of the HttpClient; nothing blocks.
+class TrainLoop final : public QObject
+{
+    Q_OBJECT
+public:
+    /// `folder` is open and locked.
+    TrainLoop(TrainServices services, RunFolder& folder, TrainSpec spec, QObject* parent = nullptr);
+    ~TrainLoop() override;
+    Q_DISABLE_COPY_MOVE(TrainLoop)
+
+    void start();
+    /// Finishes the step in hand, saves the state, ends with success; after 10 s it ends anyway.
+    void stop();
+
+    [[nodiscard]] ControlStatus status() const;
+    [[nodiscard]] std::int64_t totalSteps() const { return m_total; }
+
+Q_SIGNALS:
+    void jobCreated(const QString& job);
+    void stepped(qint64 step);
+    /// Exactly once. An error says what did not happen and how to go on.
+    void ended(const desk::Status& result);
+
+private:
+    enum class Phase
+    {
+        Starting,
+        Training,
+        Paused,
+        Stopping, ///< steps in flight and the last saves are awaited
+        Finished,
+        Failed
+    };
+    struct Step
+    {
+        double tokens = 0;
+        double lossTokens = 0;
+        double learningRate = 0;
+        std::optional<ForwardResult> forward;
+        std::optional<OptimResult> optim;
+    };
+
+    void connectJob();
+    void createJob(const std::string& loadFrom);
+    void openSession(const TrainerServiceEndpoint& endpoint, const std::string& loadFrom);
+    void beginTraining();
+    void pump();
+    void submitStep(std::int64_t number);
+    void submitEvaluation(std::int64_t step);
+    void submitPeriodicSaves(std::int64_t step);
+    void syncWeights(std::int64_t step);
+    void completeStep(std::int64_t number);
+    void writeStep(std::int64_t number, const Step& step);
+    void closeRun();
+    void finishIfIdle();
+    void fail(const Error& error);
+    void finish(const Status& result);
+    void handleControl(const ControlCommand& command, const ControlServer::Reply& reply);
+    [[nodiscard]] const char* phaseWord() const;
+    [[nodiscard]] std::string stepName(std::int64_t step) const;
+    [[nodiscard]] Error named(Error error) const;
+
+    TrainServices m_services;
+    RunFolder& m_folder;
+    TrainSpec m_spec;
+    BatchSource m_batches;
+    std::vector<Datum> m_evalBatch;
+    std::int64_t m_total = 0;
+    std::int64_t m_submitted = 0;
+    std::int64_t m_done = 0;
+    int m_openEvaluations = 0;
+    Phase m_phase = Phase::Starting;
+    bool m_isClosing = false; ///< the saves at the end were ordered
+    std::map<std::int64_t, Step> m_steps; ///< in flight
+    std::map<std::int64_t, double> m_losses; ///< of the last steps
+    std::int64_t m_lastStepUs = 0;
+    std::string m_job;
+    std::unique_ptr<FiretitanServiceClient> m_service;
+    std::shared_ptr<FiretitanTrainingClient> m_training;
+    std::unique_ptr<RunSaver> m_saver;
+    std::unique_ptr<WeightSyncer> m_syncer;
+    bool m_isSyncing = false;
+    ControlServer m_control;
+    QTimer m_stopTimer;
+};
+
+} // namespace desk
