@@ -40,8 +40,9 @@ struct OperationEnvironment
     std::function<Result<ConnectionServices>(const std::string& connection)> connect;
     /// Control socket of the run that trains a job (full name); empty if no run is known.
     std::function<QString(const std::string& job)> controlSocketOf;
-    /// Loss of a run at a step, and its lowest one; nullopt if not known. May be empty.
+    /// Loss of a run at a step, and its lowest one; nullopt if not known. These may be empty.
     std::function<std::optional<double>(const std::string& job, std::int64_t step)> lossAt;
+    std::function<std::optional<double>(const std::string& job)> bestLossOf;
     /// "pass" details of a bit-exact verification of a checkpoint; nullopt if it was not verified.
     std::function<std::optional<std::string>(const std::string& checkpoint)> verifiedAs;
 };

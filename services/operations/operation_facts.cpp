@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "services/operations/operation_facts.h"
+
+#include "services/core/resource_name.h"
+#include "services/errand.h"
+#include "services/gateway/deployment_manager.h"
+#include "services/gateway/fireworks_client.h"
+#include "services/operations/preflight.h"
+#include "services/runs/control_socket.h"
+
+#include <functional>
+#include <utility>
+
+namespace desk {
+namespace {
+
+    /// The steps of one gathering, kept alive by the step that is under way.
+    class FactGathering final : public std::enable_shared_from_this<FactGathering>
+    {
+    public:
+        using Job = std::shared_ptr<Errand<OperationFacts>>;
+        using Step = std::function<void()>;
+
+        FactGathering(OperationDraft draft, ConnectionServices services,
+            OperationEnvironment environment, ControlSocket& control)
+            : m_draft(std::move(draft))
+            , m_services(std::move(services))
+            , m_environment(std::move(environment))
+            , m_control(control)
+        {
+            m_facts.connection = m_services.connection;
+        }
+
+        void run(const Job& errand)
+        {
+            m_errand = errand.get();
+            switch (m_draft.kind) {
+            case OperationKind::Save:
+                return readJob([this] { readCheckpoints([this] { readControl(); }); });
+            case OperationKind::Promote:
+                return readJob([this] {
+                    readCheckpoints(
+                        [this] { readModels([this] { readDeployments([this] { end(); }); }); });
+                });
+            case OperationKind::Hotload:
+                return readJob([this] {
+                    readCheckpoints([this] { readDeployment([this] { readReplicas(); }); });
+                });
+            case OperationKind::Create:
+            case OperationKind::Delete:
+                return readJob(
+                    [this] { readModels([this] { readDeployments([this] { end(); }); }); });
+            default:
+                return readJob([this] { end(); });
+            }
+        }
+
+    private:
+        /// NotFound leaves the fact out; anything else means that nothing can be checked.
+        template <class T, class Take>
+        void read(QFuture<Result<T>> future, Take take, Step next)
+        {
+            m_errand->await(std::move(future),
+                [self = shared_from_this(), take = std::move(take), next = std::move(next)](
+                    Result<T> result) {
+                    if (!result && result.error().code != Error::Code::NotFound)
+                        return self->m_errand->finish(result.error());
+                    if (result)
+                        take(*std::move(result));
+                    next();
+                });
+        }
+
+        void readJob(Step next)
+        {
+            const auto job = jobOf(m_draft);
+            if (job.empty())
+                return next();
+            read<TrainerJob>(
+                m_services.client->getJob(job),
+                [this](TrainerJob row) { m_facts.job = std::move(row); }, std::move(next));
+        }
+
+        void readCheckpoints(Step next)
+        {
+            read<std::vector<Checkpoint>>(
+                m_services.client->listCheckpoints(jobOf(m_draft)),
+                [this](std::vector<Checkpoint> rows) { m_facts.checkpoints = std::move(rows); },
+                std::move(next));
+        }
+
+        void readModels(Step next)
+        {
+            read<std::vector<Model>>(
+                m_services.client->listModels(),
+                [this](std::vector<Model> rows) { m_facts.models = std::move(rows); },
+                std::move(next));
+        }
+
+        void readDeployments(Step next)
+        {
+            read<std::vector<Deployment>>(
+                m_services.deployments->list(),
+                [this](std::vector<Deployment> rows) { m_facts.deployments = std::move(rows); },
+                std::move(next));
+        }
+
+        void readDeployment(Step next)
+        {
+            const auto name = deploymentOf(m_draft, m_services.connection.account);
+            if (name.empty())
+                return next();
+            read<Deployment>(
+                m_services.deployments->get(name),
+                [this](Deployment row) { m_facts.deployment = std::move(row); }, std::move(next));
+        }
+
+        void readReplicas()
+        {
+            if (!m_facts.deployment || !m_facts.deployment->enablesHotLoad)
+                return end();
+            m_errand->await(m_services.deployments->hotloadStatus(
+                                m_facts.deployment->name, m_facts.deployment->baseModel),
+                [self = shared_from_this()](Result<std::vector<Replica>> replicas) {
+                    // A deployment that is still starting may not answer; the check then says
+                    // unknown.
+                    if (replicas) {
+                        self->m_facts.deployment->replicas = *std::move(replicas);
+                        self->m_facts.areReplicasKnown = true;
+                    } else {
+                        self->m_facts.problems.push_back(replicas.error().message);
+                    }
+                    self->end();
+                });
+        }
+
+        void readControl()
+        {
+            const auto job = jobOf(m_draft);
+            if (m_environment.controlSocketOf)
+                m_facts.controlSocket = m_environment.controlSocketOf(job);
+            if (m_facts.controlSocket.isEmpty()) {
+                m_facts.controlProblem =
+                    "no run folder with a control socket is known for this job";
+                return end();
+            }
+            m_errand->await(m_control.status(m_facts.controlSocket),
+                [self = shared_from_this(), job](Result<ControlStatus> status) {
+                    if (!status)
+                        self->m_facts.controlProblem = status.error().message;
+                    else if (!status->job.empty() && status->job != job)
+                        self->m_facts.controlProblem = "the run behind the control socket trains "
+                            + std::string(lastSegment(status->job));
+                    else
+                        self->m_facts.control = *std::move(status);
+                    self->end();
+                });
+        }
+
+        void end()
+        {
+            if (m_draft.kind == OperationKind::Promote || m_draft.kind == OperationKind::Hotload) {
+                const auto* row = findCheckpoint(m_facts.checkpoints, m_draft.subject);
+                const auto step = row ? stepOf(*row) : std::nullopt;
+                if (step && m_environment.lossAt)
+                    m_facts.loss = m_environment.lossAt(jobOf(m_draft), *step);
+                if (m_environment.bestLossOf)
+                    m_facts.bestLoss = m_environment.bestLossOf(jobOf(m_draft));
+                if (m_environment.verifiedAs)
+                    m_facts.verified = m_environment.verifiedAs(m_draft.subject);
+            }
+            m_errand->finish(std::move(m_facts));
+        }
+
+        const OperationDraft m_draft;
+        const ConnectionServices m_services;
+        const OperationEnvironment m_environment;
+        ControlSocket& m_control;
+        OperationFacts m_facts;
+        Errand<OperationFacts>* m_errand = nullptr; // held by the step that is under way
+    };
+
+    Status namesAreFine(const OperationDraft& draft)
+    {
+        const auto usage = [](Error error) -> Status {
+            error.code = Error::Code::Usage;
+            error.unchanged = "Nothing was sent";
+            return error;
+        };
+        if (draft.kind == OperationKind::Promote || draft.kind == OperationKind::Hotload) {
+            if (const auto name = parseCheckpointName(draft.subject); !name)
+                return usage(name.error());
+        }
+        const bool isAboutJob = draft.kind == OperationKind::Save
+            || draft.kind == OperationKind::Cancel
+            || (draft.kind == OperationKind::Delete && parameter(draft, "resource") == "job");
+        if (isAboutJob) {
+            if (const auto name = parseJobName(draft.target); !name)
+                return usage(name.error());
+        }
+        return done();
+    }
+
+} // namespace
+
+std::string parameter(const OperationDraft& draft, const char* key, const char* fallback)
+{
+    const auto it = draft.parameters.find(key);
+    return it == draft.parameters.end() || it->second.empty() ? fallback : it->second;
+}
+
+std::string jobOf(const OperationDraft& draft)
+{
+    switch (draft.kind) {
+    case OperationKind::Promote:
+    case OperationKind::Hotload: {
+        const auto name = parseCheckpointName(draft.subject);
+        return name ? name->jobName().toString() : std::string {};
+    }
+    case OperationKind::Create:
+        return parameter(draft, "job");
+    case OperationKind::Delete:
+        return parameter(draft, "resource") == "job" ? draft.target : std::string {};
+    default:
+        return draft.target;
+    }
+}
+
+std::string deploymentOf(const OperationDraft& draft, const std::string& account)
+{
+    std::string name;
+    if (draft.kind == OperationKind::Hotload)
+        name = parameter(draft, "deployment", draft.target.c_str());
+    else if (draft.kind == OperationKind::Create)
+        name = parameter(draft, "name");
+    else if (draft.kind == OperationKind::Delete)
+        name = draft.target;
+    if (name.empty() || name.find('/') != std::string::npos)
+        return name;
+    return deploymentName(account, name);
+}
+
+QFuture<Result<OperationFacts>> gatherFacts(const OperationDraft& draft,
+    ConnectionServices services, const OperationEnvironment& environment, ControlSocket& control,
+    QObject* guard)
+{
+    if (const auto fine = namesAreFine(draft); !fine)
+        return finishedFuture(Result<OperationFacts>(fine.error()));
+    auto errand = Errand<OperationFacts>::start(guard);
+    auto future = errand->future();
+    auto gathering =
+        std::make_shared<FactGathering>(draft, std::move(services), environment, control);
+    gathering->run(errand);
+    return future;
+}
+
+} // namespace desk

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "services/core/records.h"
+#include "services/core/result.h"
+#include "services/operations/operation_center.h"
+
+#include <QObject>
+#include <QString>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace desk {
+
+class ControlSocket;
+struct HotloadProgress;
+
+/// What following an operation, or looking its effect up, came to.
+struct OperationOutcome
+{
+    OperationState state = OperationState::Unknown;
+    std::string result; ///< JSON text of the result shape; empty if there is none
+    std::optional<Error> error; ///< of a failure, or why the state is Unknown
+    std::vector<Replica> replicas; ///< hot loads
+};
+
+/// Sends the request of one journaled operation, once, and follows it to its end.
+/// THREAD: that of its parent. OWNERSHIP: the parent; lives until `ended` was called.
+class OperationRunner final : public QObject
+{
+    Q_OBJECT
+
+public:
+    struct Reports
+    {
+        /// A stage was reached. "accepted": the other side has taken the request.
+        std::function<void(const std::string& stage, const std::string& detail)> stage;
+        std::function<void(const std::vector<Replica>& replicas, const std::string& summary)>
+            replicas;
+        std::function<void(const OperationOutcome&)> ended; ///< once, last
+    };
+
+    OperationRunner(Operation operation, ConnectionServices services, QString controlSocket,
+        ControlSocket& control, Reports reports, QObject* parent);
+    Q_DISABLE_COPY_MOVE(OperationRunner)
+
+    void start();
+
+private:
+    void save();
+    void promote();
+    void hotload();
+    void waitForReplicas();
+    void create();
+    void waitForDeployment(const std::string& lastSummary);
+    void remove();
+    void cancelJob();
+    void accepted(const std::string& detail);
+    void succeed(std::string result);
+    void fail(const Error& error);
+    void end(OperationOutcome outcome);
+    void noteReplicas(const HotloadProgress& progress);
+    [[nodiscard]] bool wantsWait() const;
+    [[nodiscard]] std::string text(const char* key) const;
+
+    Operation m_operation;
+    ConnectionServices m_services;
+    QString m_controlSocket;
+    ControlSocket& m_control;
+    Reports m_reports;
+    std::vector<Replica> m_replicas;
+    Time m_sentAt {};
+    bool m_isAccepted = false;
+    bool m_isEnded = false;
+};
+
+/// "3 of 4 ready"
+[[nodiscard]] std::string readySummary(
+    const std::vector<Replica>& replicas, const std::string& identity);
+/// The snapshot that a hot load asked for: last segment of its subject.
+[[nodiscard]] std::string identityOf(const Operation& operation);
+
+} // namespace desk
