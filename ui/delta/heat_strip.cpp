@@ -122,9 +122,10 @@ void HeatStrip::paintEvent(QPaintEvent*)
                 footer.height()),
             Face::Second, QString::number(layer), token.text2, Qt::AlignHCenter);
     qreal x = px(kLabelWidth) + m_map.layers() * step + px(16);
-    const std::pair<const std::optional<HeatMap::Cell>*, QString> wholes[]
-        = { { &m_map.embedding, tr("embed") }, { &m_map.finalNorm, tr("norm") },
-              { &m_map.head, tr("head") }, { &m_map.others, tr("other") } };
+    const std::pair<const std::optional<HeatMap::Cell>*, QString> wholes[] = {
+        { &m_map.embedding, tr("embed") }, { &m_map.finalNorm, tr("norm") },
+        { &m_map.head, tr("head") }, { &m_map.others, tr("other") }
+    };
     for (const auto& [cell, name] : wholes) {
         if (*cell)
             drawLine(painter, QRectF(x - px(6), footer.top(), px(kWholeCell + 12), footer.height()),

@@ -67,8 +67,7 @@ void EquationStrip::paintTerm(QPainter& painter, const QRectF& box, const Verify
     const QRectF text = box.adjusted(px(25), px(3), -px(6), 0);
     drawLine(painter, QRectF(text.left(), text.top(), text.width(), px(18)), Face::SecondBold,
         term.title, token.text, Qt::AlignLeft, Qt::ElideMiddle);
-    drawLine(painter,
-        QRectF(box.left() + px(9), text.top() + px(18), box.width() - px(15), px(16)),
+    drawLine(painter, QRectF(box.left() + px(9), text.top() + px(18), box.width() - px(15), px(16)),
         Face::BadgeLight, term.detail, token.text2);
 }
 
@@ -159,8 +158,8 @@ void ThroughputBars::paintEvent(QPaintEvent*)
         if (stage.isLimit) {
             const QRectF pill(left + room + valueWidth, y + px(2), px(60), px(18));
             roundBox(painter, pill, 3, token.running.tint, {});
-            drawLine(painter, pill, Face::Badge, tr("the limit"), token.running.ink,
-                Qt::AlignHCenter);
+            drawLine(
+                painter, pill, Face::Badge, tr("the limit"), token.running.ink, Qt::AlignHCenter);
         }
     }
 }

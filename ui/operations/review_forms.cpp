@@ -130,7 +130,8 @@ namespace {
             addField(column, ReviewModel::tr("Model id"), m_id);
             auto* row = new QHBoxLayout;
             row->setSpacing(px(8));
-            row->addWidget(new SpanLabel(ReviewModel::tr("Suggestions"), Face::Second, Tone::Secondary));
+            row->addWidget(
+                new SpanLabel(ReviewModel::tr("Suggestions"), Face::Second, Tone::Secondary));
             for (const QString& id : model.suggestedIds()) {
                 auto* button = makeButton(id, true);
                 button->setObjectName(u"reviewSheet.suggestion."_s + id);
@@ -170,7 +171,8 @@ namespace {
             auto* column = formColumn(this);
             m_kind->addItem(ReviewModel::tr("Base: full weights, can be promoted"), u"base"_s);
             m_kind->addItem(
-                ReviewModel::tr("Delta: XOR against the parent, about ten times smaller"), u"delta"_s);
+                ReviewModel::tr("Delta: XOR against the parent, about ten times smaller"),
+                u"delta"_s);
             m_kind->addItem(
                 ReviewModel::tr("State: weights and optimizer, to resume from"), u"state"_s);
             addField(column, ReviewModel::tr("Kind"), m_kind);
@@ -247,9 +249,8 @@ namespace {
     private:
         void bind(QComboBox* box, const QString& key)
         {
-            QObject::connect(box, &QComboBox::currentIndexChanged, this, [this, box, key] {
-                model().setParameter(key, box->currentData().toString());
-            });
+            QObject::connect(box, &QComboBox::currentIndexChanged, this,
+                [this, box, key] { model().setParameter(key, box->currentData().toString()); });
         }
         QComboBox* m_deployment;
         QComboBox* m_full;
@@ -281,9 +282,8 @@ namespace {
             column->addLayout(row);
             QObject::connect(m_name->edit(), &QLineEdit::textEdited, this,
                 [this](const QString& text) { this->model().setParameter(u"name"_s, text); });
-            QObject::connect(m_job, &QComboBox::currentIndexChanged, this, [this] {
-                this->model().setParameter(u"job"_s, m_job->currentData().toString());
-            });
+            QObject::connect(m_job, &QComboBox::currentIndexChanged, this,
+                [this] { this->model().setParameter(u"job"_s, m_job->currentData().toString()); });
             QObject::connect(m_replicas, &QSpinBox::valueChanged, this, [this](int value) {
                 this->model().setParameter(u"replicas"_s, QString::number(value));
             });

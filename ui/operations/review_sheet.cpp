@@ -195,10 +195,12 @@ void ReviewSheet::onOpened()
     m_typed->clear();
     refresh();
     // What cannot be undone starts on Cancel; everything else where the user has to think.
-    const bool isIrreversible = m_model.kind() == OperationKind::Delete
-        || m_model.kind() == OperationKind::Cancel;
+    const bool isIrreversible =
+        m_model.kind() == OperationKind::Delete || m_model.kind() == OperationKind::Cancel;
     QWidget* first = m_form->firstField();
-    (isIrreversible ? static_cast<QWidget*>(m_cancel) : first != nullptr ? first : m_commit)
+    (isIrreversible            ? static_cast<QWidget*>(m_cancel)
+            : first != nullptr ? first
+                               : m_commit)
         ->setFocus(Qt::OtherFocusReason);
 }
 
