@@ -49,14 +49,16 @@ namespace {
     }
     std::string rowText(const TensorRow& row)
     {
-        const auto share =
-            row.changedFraction ? format("%.4f %%", *row.changedFraction * 100) : std::string("–");
-        const auto size = row.elements == 0
-            ? std::string("0 elements")
-            : std::to_string(row.changed) + " of " + std::to_string(row.elements);
-        return format("  %-11s %s  %s  changed %s (%s)%s%s\n", toString(row.status),
-            row.name.c_str(), toString(row.dtype), size.c_str(), share.c_str(),
-            row.note.empty() ? "" : "  ", row.note.c_str());
+        std::string change = "not compared";
+        if (row.elements == 0)
+            change = "0 elements, changed –";
+        else if (!row.checksum.empty())
+            change = format("%llu of %llu elements changed (%.4f %%)",
+                static_cast<unsigned long long>(row.changed),
+                static_cast<unsigned long long>(row.elements),
+                row.changedFraction.value_or(0) * 100);
+        return format("  %-11s %s  %s  %s%s%s\n", toString(row.status), row.name.c_str(),
+            toString(row.dtype), change.c_str(), row.note.empty() ? "" : "; ", row.note.c_str());
     }
 
 } // namespace

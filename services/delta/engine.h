@@ -108,7 +108,8 @@ struct TensorRow
     std::vector<std::uint64_t> shape;
     std::uint64_t bytes = 0;
     std::uint64_t elements = 0;
-    std::uint64_t changed = 0; ///< elements whose bits differ from the base
+    std::uint64_t changed =
+        0; ///< elements whose bits differ from the base; unknown if checksum is empty
     std::optional<double> changedFraction; ///< unknown for a tensor without elements
     std::optional<double> maxAbsDelta; ///< floats only; over elements finite on both sides
     std::optional<double> l2Delta; ///< as above

@@ -49,7 +49,8 @@ namespace {
     Json rowJson(const TensorRow& row)
     {
         return { { "name", row.name }, { "dtype", toString(row.dtype) }, { "shape", row.shape },
-            { "bytes", row.bytes }, { "elements", row.elements }, { "changed", row.changed },
+            { "bytes", row.bytes }, { "elements", row.elements },
+            { "changed", row.checksum.empty() ? Json(nullptr) : Json(row.changed) },
             { "changed_fraction", optionalNumber(row.changedFraction) },
             { "max_abs_delta", optionalNumber(row.maxAbsDelta) },
             { "l2_delta", optionalNumber(row.l2Delta) },
