@@ -62,7 +62,6 @@ public:
     [[nodiscard]] std::optional<CheckpointRow> newestSave(const std::string& job) const;
     /// The sampler snapshot of that identity in any job of the account; the newest if several.
     [[nodiscard]] Result<CheckpointRow> snapshot(const std::string& identity) const;
-    [[nodiscard]] Status removeCheckpoint(const CheckpointRow& row);
 
     // Models
     [[nodiscard]] Status addModel(const ModelRow& row); ///< base models: replaced

@@ -260,20 +260,4 @@ Result<CheckpointRow> ObjectStore::snapshot(const std::string& identity) const
         "the snapshot " + identity);
 }
 
-Status ObjectStore::removeCheckpoint(const CheckpointRow& row)
-{
-    {
-        const std::scoped_lock lock(m_mutex);
-        auto status = changedOne(
-            m_database->run("DELETE FROM checkpoints WHERE job=?1 AND space=?2 AND id=?3",
-                { row.job, std::string(spaceWord(row.space)), row.id }),
-            "the checkpoint " + row.id);
-        if (!status)
-            return status;
-    }
-    removeTree(absolute(row.folder));
-    removeTree(absolute(fullWeightsFolder(row.job, row.id)));
-    return done();
-}
-
 } // namespace desk::local

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "services/core/result.h"
+#include "services/local/objects/object_store.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace desk::local {
+
+struct BaseModel
+{
+    std::string id;
+    std::uint64_t parameters = 0;
+    std::uint64_t vocabSize = 0;
+};
+
+/// Unpacks the built-in desk-tiny where it is not there yet, and lists it and the given Hugging
+/// Face folders as base models; desk-tiny comes first. Refused, naming the folder and the reason,
+/// for one that the engine cannot run.
+[[nodiscard]] Result<std::vector<BaseModel>> offerBaseModels(
+    ObjectStore& store, const std::vector<std::filesystem::path>& folders);
+
+} // namespace desk::local

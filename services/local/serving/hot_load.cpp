@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Hot load of ServingService: what is refused, what is recorded, how replicas load.
+#include "services/codecs/error_codec.h"
+#include "services/core/resource_name.h"
+#include "services/local/objects/files.h"
+#include "services/local/server/log.h"
+#include "services/local/serving/replica_loader.h"
+#include "services/local/serving/serving_service.h"
+#include "services/local/trainer/wire_convert.h"
+
+#include <algorithm>
+
+namespace desk::local {
+
+namespace {
+
+    Error refusedLoad(std::string message, std::string next)
+    {
+        return Error { Error::Code::Refused, std::move(message), "no replica was changed",
+            std::move(next), {} };
+    }
+
+    HttpResponse hotloadError(const Error& error)
+    {
+        return errorResponse(httpStatusFor(error.code), wireMessage(error));
+    }
+
+} // namespace
+
+void ServingService::addRoutes(Router& router)
+{
+    router.add("POST", kHotloadPath, [this](HttpRequest request, Responder responder) {
+        answerHotloadPost(request, responder);
+    });
+    router.add("GET", kHotloadPath,
+        [this](HttpRequest request, Responder responder) { answerHotloadGet(request, responder); });
+}
+
+Result<std::string> ServingService::deploymentOf(const HttpRequest& request) const
+{
+    const auto header = request.header(kHotloadDeploymentHeader);
+    if (header.empty())
+        return Error { Error::Code::NotFound, "the header fireworks-deployment is missing",
+            "no replica was changed", "send accounts/<account>/deployments/<deployment>", {} };
+    const auto id = std::string(lastSegment(header));
+    if (header != deploymentName(m_store.account(), id) && header != id)
+        return Error { Error::Code::NotFound,
+            "there is no deployment " + std::string(header) + " here", "no replica was changed",
+            "send accounts/<account>/deployments/<deployment>", {} };
+    return id;
+}
+
+void ServingService::answerHotloadPost(const HttpRequest& request, const Responder& responder)
+{
+    auto id = deploymentOf(request);
+    if (!id)
+        return responder.send(hotloadError(id.error()));
+    auto wanted = decodeHotload(request.body);
+    if (!wanted)
+        return responder.send(hotloadError(wanted.error()));
+    auto status = hotLoad(
+        *id, std::string(request.header(kHotloadModelHeader)), *wanted, request.faultReplica);
+    if (!status)
+        return responder.send(hotloadError(status.error()));
+    responder.send(jsonResponse("{}"));
+}
+
+void ServingService::answerHotloadGet(const HttpRequest& request, const Responder& responder)
+{
+    auto id = deploymentOf(request);
+    if (!id)
+        return responder.send(hotloadError(id.error()));
+    auto replicas = status(*id);
+    if (!replicas)
+        return responder.send(hotloadError(replicas.error()));
+    responder.send(jsonResponse(encodeHotloadStatus(*replicas)));
+}
+
+Result<CheckpointRow> ServingService::findSnapshot(
+    const DeploymentRow& row, const std::string& identity) const
+{
+    // The bucket of the trainer that the deployment follows comes first (gateway.md section 2.8).
+    if (!row.record.hotLoadTrainerJob.empty()) {
+        const auto job = std::string(lastSegment(row.record.hotLoadTrainerJob));
+        auto own = m_store.checkpoint(job, identity, CheckpointSpace::Sampler);
+        if (own)
+            return own;
+        return Error { Error::Code::NotFound,
+            "the trainer job " + job + ", which deployment " + row.id + " follows, has no snapshot "
+                + identity,
+            "no replica was changed", "list the checkpoints of the job", {} };
+    }
+    return m_store.snapshot(identity);
+}
+
+bool ServingService::isRepeated(const Live& live, const HotloadRequest& request) const
+{
+    // A client whose reply was lost sends the same load again: it must not start twice.
+    if (live.row.targetIdentity != request.identity || live.replicas.empty())
+        return false;
+    return std::all_of(live.replicas.begin(), live.replicas.end(), [&](const auto& state) {
+        return state->isLoading
+            ? state->target == request.identity
+            : state->row.snapshot == request.identity && state->row.error.empty();
+    });
+}
+
+Status ServingService::checkLoad(const Live& live, const CheckpointRow& snapshot,
+    const HotloadRequest& request, const std::string& baseModel) const
+{
+    if (!live.row.record.enablesHotLoad)
+        return refusedLoad("hot load is off for deployment " + live.row.id,
+            "create a deployment with enableHotLoad");
+    if (!baseModel.empty() && baseModel != live.row.record.baseModel)
+        return refusedLoad("deployment " + live.row.id + " serves " + live.row.record.baseModel
+                + ", not " + baseModel,
+            "send its base model as fireworks-model");
+    if (snapshot.baseModel != live.row.record.baseModel)
+        return refusedLoad("the snapshot " + snapshot.id + " is of " + snapshot.baseModel
+                + ", the deployment serves " + live.row.record.baseModel,
+            "load a snapshot of the same base model");
+    const bool isDelta = snapshot.record.type == CheckpointType::InferenceArcV2;
+    if (!isDelta)
+        return request.incremental
+            ? Status(refusedLoad("the snapshot " + snapshot.id + " is full, not a delta",
+                "send the load without incremental_snapshot_metadata"))
+            : done();
+    if (!request.incremental)
+        return refusedLoad("the snapshot " + snapshot.id + " is a delta on "
+                + snapshot.record.parent + " and needs incremental_snapshot_metadata",
+            "name its parent as previous_snapshot_identity, or load a base");
+    if (request.incremental->compressionFormat != "arc_v2")
+        return refusedLoad("the snapshot " + snapshot.id + " is compressed as arc_v2, not "
+                + request.incremental->compressionFormat,
+            "send compression_format arc_v2");
+    if (request.incremental->previousIdentity != snapshot.record.parent)
+        return refusedLoad("the delta " + snapshot.id + " stands on " + snapshot.record.parent
+                + ", not on " + request.incremental->previousIdentity,
+            "send previous_snapshot_identity " + snapshot.record.parent);
+    for (const auto& state : live.replicas)
+        if (state->row.snapshot != snapshot.record.parent && state->row.snapshot != snapshot.id)
+            return refusedLoad("the delta " + snapshot.id + " stands on " + snapshot.record.parent
+                    + ", but replica " + state->row.pod + " serves "
+                    + (state->row.snapshot.empty() ? "the base model" : state->row.snapshot),
+                "load " + snapshot.record.parent + " or a base first");
+    return done();
+}
+
+Status ServingService::hotLoad(const std::string& id, const std::string& baseModel,
+    const HotloadRequest& request, int faultReplica)
+{
+    const std::scoped_lock lock(m_mutex);
+    const auto found = m_deployments.find(id);
+    if (found == m_deployments.end())
+        return Error { Error::Code::NotFound, "the deployment " + id + " was not found",
+            "no replica was changed", "list the deployments", {} };
+    auto& live = found->second;
+    auto snapshot = findSnapshot(live.row, request.identity);
+    if (!snapshot)
+        return snapshot.error();
+    if (auto status = checkLoad(live, *snapshot, request, baseModel); !status)
+        return status;
+    if (isRepeated(live, request))
+        return done();
+    auto row = live.row;
+    row.targetIdentity = snapshot->id;
+    row.targetFolder = snapshot->folder;
+    row.targetParent = snapshot->record.parent;
+    ++row.targetSerial;
+    if (auto status = m_store.updateDeployment(row); !status)
+        return status;
+    live.row = row;
+    beginLoads(live, faultReplica);
+    return done();
+}
+
+void ServingService::beginLoads(Live& live, int faultReplica)
+{
+    if (live.row.targetIdentity.empty())
+        return;
+    int number = 0;
+    for (const auto& state : live.replicas) {
+        ++number;
+        if (state->row.serial >= live.row.targetSerial)
+            continue;
+        if (state->isLoading)
+            continue; // it sees the newer serial at its next stage and starts again
+        LoadTicket ticket { live.row.id, state, live.row.targetIdentity, live.row.targetSerial,
+            number == faultReplica };
+        state->isLoading = true;
+        state->stage = "downloading";
+        state->target = ticket.identity;
+        state->row.error.clear();
+        state->started = std::chrono::steady_clock::now();
+        m_loaders.post([this, ticket] { load(ticket); });
+    }
+}
+
+void ServingService::load(const LoadTicket& ticket)
+{
+    LoadOrder order;
+    bool isServed = false;
+    {
+        const std::scoped_lock lock(m_mutex);
+        const auto found = m_deployments.find(ticket.deployment);
+        if (found == m_deployments.end())
+            return;
+        const auto& row = found->second.row;
+        const auto& replica = ticket.replica->row;
+        const auto room =
+            "replicas/" + ticket.deployment + "/" + std::to_string(replica.index) + "/";
+        isServed = replica.snapshot == ticket.identity;
+        order.isDelta = !row.targetParent.empty();
+        order.source = m_store.absolute(row.targetFolder);
+        order.current = weightsOf(row, replica);
+        order.work = m_store.absolute(room + ".load");
+        order.target = m_store.absolute(m_store.freshFolder(room + ticket.identity));
+        order.failsOnPurpose = ticket.fails;
+    }
+    if (isServed && !ticket.fails)
+        return endLoad(ticket, order.current, nullptr);
+    const auto isCanceled = [this, &ticket] {
+        if (m_isStopping)
+            return true;
+        const std::scoped_lock lock(m_mutex);
+        const auto found = m_deployments.find(ticket.deployment);
+        return found == m_deployments.end() || found->second.row.targetSerial != ticket.serial;
+    };
+    auto loaded = loadReplica(
+        order,
+        [this, &ticket](const char* stage) {
+            const std::scoped_lock lock(m_mutex);
+            ticket.replica->stage = stage;
+        },
+        isCanceled);
+    if (!loaded)
+        return endLoad(ticket, loaded.error(), nullptr);
+    endLoad(ticket, loaded->folder, std::move(loaded->model));
+}
+
+void ServingService::endLoad(const LoadTicket& ticket, Result<std::filesystem::path> folder,
+    std::shared_ptr<const InferenceModel> model)
+{
+    std::filesystem::path stale;
+    {
+        const std::scoped_lock lock(m_mutex);
+        auto& state = *ticket.replica;
+        const auto found = m_deployments.find(ticket.deployment);
+        const bool isCurrent = found != m_deployments.end()
+            && std::find(
+                   found->second.replicas.begin(), found->second.replicas.end(), ticket.replica)
+                != found->second.replicas.end();
+        state.isLoading = false;
+        if (m_isStopping && !folder)
+            return; // the next start goes on with it
+        if (!isCurrent || found->second.row.targetSerial != ticket.serial) {
+            if (folder && model)
+                stale = *folder;
+            if (isCurrent)
+                beginLoads(found->second, 0);
+        } else {
+            auto row = state.row;
+            row.serial = ticket.serial;
+            row.seconds =
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - state.started)
+                    .count();
+            row.failedTarget = folder ? std::string {} : ticket.identity;
+            row.error = folder ? std::string {} : folder.error().message;
+            if (folder && model) {
+                row.folder = "replicas/" + ticket.deployment + "/" + std::to_string(row.index) + "/"
+                    + folder->filename().string();
+                row.snapshot = ticket.identity;
+            }
+            // The row first: a replica that says it serves a snapshot does so after a crash, too.
+            auto stored = m_store.updateReplica(row);
+            if (!stored) {
+                row = state.row;
+                row.error = stored.error().message;
+                stale = folder && model ? *folder : std::filesystem::path {};
+                model.reset();
+            } else if (model && !state.row.folder.empty()) {
+                stale = m_store.absolute(state.row.folder);
+            }
+            state.row = row;
+            state.stage = row.error.empty() ? "ready" : "error";
+            state.target = ticket.identity;
+            if (model)
+                state.model = std::move(model);
+            logLine(row.error.empty() ? LogLevel::Info : LogLevel::Warning,
+                "replica " + row.pod + (row.error.empty() ? " serves " : " failed to load ")
+                    + ticket.identity + (row.error.empty() ? "" : ": " + row.error));
+        }
+    }
+    if (!stale.empty())
+        removeTree(stale);
+}
+
+} // namespace desk::local

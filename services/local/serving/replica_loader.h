@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "services/core/result.h"
+#include "services/local/engine/inference_model.h"
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace desk::local {
+
+/// One replica's way from a stored snapshot to weights that answer.
+struct LoadOrder
+{
+    std::filesystem::path source; ///< folder of the snapshot in the object store
+    std::filesystem::path current; ///< full weights the replica serves; a delta stands on them
+    bool isDelta = false;
+    std::filesystem::path work; ///< folder for unfinished files; created, removed at the end
+    std::filesystem::path target; ///< full weights under their final name
+    bool failsOnPurpose = false; ///< an injected fault
+};
+
+struct LoadedWeights
+{
+    std::shared_ptr<const InferenceModel> model;
+    std::filesystem::path folder;
+};
+
+/// Downloads (copies) the snapshot, applies a delta to the weights that are served, checks the
+/// result and gives it its final name. `enter` hears each stage: downloading, applying, verifying.
+/// A failure leaves nothing behind. THREAD: any; blocks.
+[[nodiscard]] Result<LoadedWeights> loadReplica(const LoadOrder& order,
+    const std::function<void(const char* stage)>& enter, const std::function<bool()>& isCanceled);
+
+} // namespace desk::local
