@@ -61,6 +61,12 @@ namespace {
             return checks.unknown(kId, kTitle, "the job could not be read");
         if (isAttached(*facts.deployment, *facts.job))
             return checks.pass(kId, kTitle, "attached to " + shortName(facts.job->name));
+        // The embedded backend finds a snapshot by its identity; elsewhere the bucket follows the
+        // job.
+        if (owner.empty() && facts.connection.isLocal)
+            return checks.warn(kId, kTitle,
+                "it follows no job; deltas saved later will not stand on what it serves",
+                "Create a deployment of this job");
         checks.fail(kId, kTitle,
             owner.empty() ? "it is attached to no job" : "it is attached to " + shortName(owner),
             "Choose a deployment of this job, or create one");
@@ -143,10 +149,8 @@ namespace {
             return {};
         }
         if (parameter(plan.draft, "full") == "1") {
-            checks.warn(kId, kTitle,
-                "the delta is asked for as a whole; the server must be able to build it from its "
-                "base",
-                "Load its base first, then the delta");
+            checks.fail(kId, kTitle, "a delta cannot be loaded as a whole; it needs its base",
+                "Leave --full out, or load its base");
             return {};
         }
         if (!facts.deployment || !facts.areReplicasKnown || facts.deployment->replicas.empty()) {

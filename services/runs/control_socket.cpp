@@ -49,6 +49,8 @@ namespace {
         }
         ~Exchange() override
         {
+            m_isFinished = true; // the socket reports its own end, to nobody
+            m_socket.abort();
             if (m_folder >= 0)
                 ::close(m_folder);
         }
@@ -82,6 +84,8 @@ namespace {
 
         void read()
         {
+            if (m_isFinished || !m_socket.isOpen())
+                return;
             m_reply += m_socket.read(kMaxReplyBytes + 1 - m_reply.size());
             const auto end = m_reply.indexOf('\n');
             if (end >= 0)
@@ -92,8 +96,12 @@ namespace {
 
         void lost()
         {
+            if (m_isFinished)
+                return;
             if (m_isSent)
                 read(); // what came with the end
+            if (m_isFinished)
+                return;
             if (m_isSent)
                 fail(Error::Code::Unknown, "The run closed its control socket before it answered");
             else

@@ -247,7 +247,7 @@ private:
         const auto folders =
             QDir(profile.runsDir).entryList(QDir::Dirs | QDir::NoDotAndDotDot, QDir::Time);
         for (const auto& folder : folders) {
-            const auto socket = profile.runsDir + u'/' + folder + u"/control.sock"_s;
+            const QString socket = profile.runsDir + u'/' + folder + u"/control.sock"_s;
             if (QFileInfo::exists(socket))
                 sockets.append(socket);
         }

@@ -94,7 +94,7 @@ QString newRunDirectory(const Profile& profile, const QString& label)
         word.chop(1);
     if (word.isEmpty())
         word = u"run"_s;
-    const auto stem = profile.runsDir + u'/'
+    const QString stem = profile.runsDir + u'/'
         + QDateTime::currentDateTime().toString(u"yyyyMMdd-HHmmss"_s) + u'-' + word;
     QString path = stem;
     for (int number = 2; QFileInfo::exists(path); ++number)
