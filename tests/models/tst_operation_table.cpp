@@ -83,7 +83,7 @@ private Q_SLOTS:
         operations[0].replicas = { {} };
         for (const int seconds : { 30, 52, 90 }) {
             auto done = operationOf(
-                QByteArray::number(seconds).constData(), OperationKind::Hotload, OperationState::Succeeded);
+                std::to_string(seconds).c_str(), OperationKind::Hotload, OperationState::Succeeded);
             done.updated = at(seconds);
             operations << done;
         }
@@ -157,7 +157,7 @@ private Q_SLOTS:
     void request_isQuotedForAShellAndNeverHoldsTheKey()
     {
         const desk::RequestPreview request { "POST", "https://api.example.com/v1/x:promote",
-            { { "Content-Type", "application/json" } }, R"({"output_model":"it's"})" };
+            { { "Content-Type", "application/json" } }, "{\"output_model\":\"it's\"}" };
         QCOMPARE(desk::requestText(request, desk::RequestForm::Curl),
             u"curl -X POST 'https://api.example.com/v1/x:promote' \\\n"
              "  -H \"Authorization: Bearer $FIREWORKS_API_KEY\" \\\n"
