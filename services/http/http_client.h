@@ -29,7 +29,7 @@ struct HttpRequest
     QByteArray method = "GET";
     QUrl url; ///< absolute
     HttpHeaders headers; ///< beside Content-Type and the key, which the client adds
-    QByteArray body;
+    QByteArray body; ///< an empty one of a request that is not idempotent is sent as "{}"
     /// Sending it twice does no harm: it is repeated after a lost connection, 408, 429 and 5xx.
     /// GET and DELETE usually are; a POST only if the server knows the attempt by an id.
     bool isIdempotent = false;

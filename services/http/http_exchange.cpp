@@ -82,11 +82,11 @@ namespace {
 
     bool isTransportError(QNetworkReply::NetworkError error)
     {
-        // 201 and more are HTTP statuses, but 301 and 399 are broken protocols.
-        return error != QNetworkReply::NoError
-            && (error < QNetworkReply::ContentAccessDenied
-                || (error >= QNetworkReply::ProtocolUnknownError
-                    && error < QNetworkReply::InternalServerError));
+        // 201 and more stand for HTTP statuses (302: status 400), but these two are broken
+        // protocols.
+        return (error != QNetworkReply::NoError && error < QNetworkReply::ContentAccessDenied)
+            || error == QNetworkReply::ProtocolUnknownError
+            || error == QNetworkReply::ProtocolFailure;
     }
 
     std::string secondsText(std::chrono::milliseconds time)
@@ -112,7 +112,7 @@ HttpExchange::HttpExchange(HttpClient& client, HttpRequest request)
 
 HttpExchange::~HttpExchange()
 {
-    if (m_reply) {
+    if (m_reply != nullptr) {
         m_reply->disconnect(this);
         m_reply->abort();
         m_reply->deleteLater();
@@ -159,16 +159,18 @@ void HttpExchange::attempt()
     m_body.clear();
     m_tlsProblem.clear();
     auto request = networkRequest();
-    const bool hasBody = m_request.method != "GET" && m_request.method != "HEAD";
     auto& manager = m_client.manager();
-    if (hasBody && !m_request.isIdempotent && !m_request.body.isEmpty()) {
-        m_upload = std::make_unique<OnceDevice>(m_request.body);
-        request.setAttribute(QNetworkRequest::DoNotBufferUploadDataAttribute, true);
-        request.setHeader(QNetworkRequest::ContentLengthHeader, m_request.body.size());
-        m_reply = manager.sendCustomRequest(request, m_request.method, m_upload.get());
+    if (m_request.method == "GET") {
+        m_reply = manager.get(request);
+    } else if (m_request.isIdempotent) {
+        m_reply = manager.sendCustomRequest(request, m_request.method, m_request.body);
     } else {
-        m_reply = manager.sendCustomRequest(
-            request, m_request.method, hasBody ? m_request.body : QByteArray());
+        // Only a body that cannot be rewound keeps the manager from sending the request again.
+        auto* upload = new OnceDevice(m_request.body.isEmpty() ? "{}" : m_request.body);
+        request.setAttribute(QNetworkRequest::DoNotBufferUploadDataAttribute, true);
+        request.setHeader(QNetworkRequest::ContentLengthHeader, upload->bytesAvailable());
+        m_reply = manager.sendCustomRequest(request, m_request.method, upload);
+        upload->setParent(m_reply);
     }
     connect(m_reply, &QNetworkReply::requestSent, this, &HttpExchange::noteSent);
     connect(m_reply, &QNetworkReply::metaDataChanged, this, &HttpExchange::noteSent);
@@ -206,7 +208,7 @@ void HttpExchange::readBody()
 void HttpExchange::abort(Abort reason)
 {
     m_abort = reason;
-    if (m_reply)
+    if (m_reply != nullptr)
         m_reply->abort(); // emits finished
 }
 
@@ -214,7 +216,7 @@ void HttpExchange::replyFinished()
 {
     m_connectTimer.stop();
     m_totalTimer.stop();
-    if (m_isOver || !m_reply)
+    if (m_isOver || m_reply == nullptr)
         return;
     if (m_abort == Abort::None && m_reply->bytesAvailable() > 0)
         readBody();
@@ -335,7 +337,7 @@ void HttpExchange::retryOr(Error error, std::optional<std::chrono::milliseconds>
     }
     m_reply->disconnect(this);
     m_reply->deleteLater();
-    m_reply.clear();
+    m_reply = nullptr;
     QTimer::singleShot(*wait, this, [this] {
         if (!m_isOver)
             attempt();
@@ -371,7 +373,7 @@ void HttpExchange::stop()
     m_isOver = true;
     m_connectTimer.stop();
     m_totalTimer.stop();
-    if (m_reply)
+    if (m_reply != nullptr)
         m_reply->abort();
     m_promise.finish();
     deleteLater();

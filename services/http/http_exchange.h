@@ -7,7 +7,6 @@
 #include <QFutureWatcher>
 #include <QNetworkReply>
 #include <QObject>
-#include <QPointer>
 #include <QPromise>
 #include <QTimer>
 
@@ -56,8 +55,7 @@ private:
     HttpRequest m_request;
     mutable QPromise<Result<HttpReply>> m_promise;
     QFutureWatcher<Result<HttpReply>> m_watcher;
-    QPointer<QNetworkReply> m_reply;
-    std::unique_ptr<QIODevice> m_upload;
+    QNetworkReply* m_reply = nullptr; // of the present attempt; owned here
     QTimer m_connectTimer;
     QTimer m_totalTimer;
     QElapsedTimer m_age;
