@@ -7,7 +7,6 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <limits>
 
 namespace desk {
 namespace {
@@ -16,6 +15,8 @@ namespace {
     constexpr std::int64_t kMaxElements = 16'000'000;
     constexpr std::size_t kMaxBodyElements = 64'000'000;
     constexpr std::size_t kMaxDimensions = 8;
+    // Halfway between the largest float and the next: below it a double still rounds to a float.
+    constexpr double kFloatLimit = 3.4028235677973366e38;
     constexpr std::size_t kMaxDatums = 65'536;
 
     template <class T>
@@ -103,7 +104,7 @@ namespace {
             if (!element.is_number())
                 return malformed(what + " holds something else than numbers");
             const double value = element.get<double>();
-            if (!(std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max())))
+            if (!(std::abs(value) < kFloatLimit))
                 return malformed(what + " holds a number beyond float32");
             values.push_back(static_cast<float>(value));
         }
