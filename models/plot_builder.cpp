@@ -72,6 +72,9 @@ namespace {
 
     void addGap(Columns& out, double x)
     {
+        constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+        if (!out.extremes.empty() && std::isfinite(out.extremes.back().min))
+            out.extremes.push_back({ x, kNone, kNone });
         if (!out.points.empty() && std::isfinite(out.points.back().y))
             out.points.push_back({ x, std::numeric_limits<double>::quiet_NaN() });
     }
@@ -186,6 +189,8 @@ namespace {
             if (!track.showsRaw)
                 continue;
             for (const PlotColumn& column : track.raw) {
+                if (!std::isfinite(column.min))
+                    continue;
                 if (!plot.isLogY || column.min > 0)
                     lows.push_back(column.min);
                 highs.push_back(column.max);

@@ -31,7 +31,8 @@ struct PlotRange
     bool operator==(const PlotRange&) const = default;
 };
 
-/// All samples of one pixel column. Extremes are those of the raw samples, never of a sampling.
+/// All samples of one pixel column. Extremes are those of the raw samples, never of a sampling; both
+/// are NaN where the band has a gap (a restart, a non-finite value).
 struct PlotColumn
 {
     double x = 0; ///< center
@@ -55,7 +56,7 @@ struct PlotTrack
     int slot = 0; ///< series color 0..7
     bool showsRaw = false; ///< paint `raw` behind the line
     bool showsDots = false; ///< few samples: a dot at each
-    std::vector<PlotColumn> raw; ///< by x, columns without a finite sample left out
+    std::vector<PlotColumn> raw; ///< by x; a gap is one column of NaN
     std::vector<PlotPoint> line; ///< by x; smoothed unless smoothing is off
     double last = std::numeric_limits<double>::quiet_NaN(); ///< newest value of the line
     double samplesPerColumn = 1;

@@ -8,19 +8,13 @@
 
 #include <memory>
 
-class QComboBox;
-class QGridLayout;
-class QHBoxLayout;
-class QSlider;
-class QToolButton;
+class QImage;
 
 namespace desk {
 
 class ChartModel;
 class IPlotSurface;
-class Pill;
 class ReadoutStrip;
-class SpanLabel;
 
 /// Grid of linked charts with its tool bar and readout strip (objectName "chartArea"). The page
 /// that holds it puts its tabs at the left of the bar with addLeading().
@@ -32,7 +26,7 @@ public:
     enum class Layout
     {
         One,
-        TwoRows, ///< one column of two
+        Two, ///< side by side
         Grid ///< two by two
     };
 
@@ -51,12 +45,13 @@ public:
     void setEmptyText(const QString& text);
     [[nodiscard]] ReadoutStrip* readout() const noexcept { return m_readout; }
     [[nodiscard]] IPlotSurface* surface(int chart) const;
-    [[nodiscard]] bool saveImage(const QString& path) const; ///< PNG of the charts as shown
+    [[nodiscard]] QImage image() const; ///< the charts as shown, light palette, scale 2
 
 Q_SIGNALS:
     void eventActivated(const desk::PlotEvent& event); ///< id is the checkpoint or operation name
     void rangeBrushed(desk::PlotRange steps); ///< empty: the brush was cleared
     void gridChanged();
+    void exportRequested(); ///< the page asks where to and saves image()
 
 protected:
     void resizeEvent(QResizeEvent* event) override;
@@ -66,12 +61,16 @@ protected:
 
 private:
     struct Private;
-    void makeBar();
     void makeSurfaces();
-    void arrange();
     void connectSurface(int chart);
-    void refreshBar();
+    void arrange();
+    void alignColumns();
+    void showPlot(int chart);
+    void noteRuns();
     void moveCursor(double x);
+    [[nodiscard]] bool isShown(int chart) const;
+    [[nodiscard]] int focusedChart() const;
+    bool moveCursorByKey(int chart, int direction, Qt::KeyboardModifiers modifiers);
     bool handleKey(int chart, int key, Qt::KeyboardModifiers modifiers);
 
     ChartModel& m_model;

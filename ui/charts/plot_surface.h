@@ -21,6 +21,10 @@ struct PlotParts
     bool hasXLabels = true;
     bool hasRightLine = false; ///< hairline to the neighbor chart
     bool hasBottomLine = false;
+    bool hasFocusMark = false; ///< keyboard focus is here
+    bool hasEventLegend = false; ///< explains the glyphs instead of showing badges
+    int gutter = 0; ///< at least so much room at the left, so that a column of charts lines up
+    int endRoom = 0; ///< the same for the labels at the right
     bool operator==(const PlotParts&) const = default;
 };
 
@@ -39,9 +43,10 @@ public:
     virtual void setParts(const PlotParts& parts) = 0;
     /// The linked cursor; nullopt hides it. Cheap: the static layer is not repainted.
     virtual void setCrosshair(std::optional<double> x) = 0;
+    [[nodiscard]] virtual int wantedGutter() const = 0; ///< for the widest tick label
+    [[nodiscard]] virtual int wantedEndRoom() const = 0; ///< for the widest end label
     [[nodiscard]] virtual QRectF plotArea() const = 0; ///< in widget coordinates
     [[nodiscard]] virtual int columns() const = 0; ///< device pixel columns of the plot area
-    [[nodiscard]] virtual const PlotEvent* eventAt(QPointF widgetPos) const = 0;
     /// Draws frame and data in the light palette, for print and export.
     virtual void print(QPainter& painter, const QRectF& target) = 0;
 
@@ -58,7 +63,6 @@ Q_SIGNALS:
     void clicked(double x);
     void eventActivated(const desk::PlotEvent& event); ///< a click in the event lane
     void rangeBrushed(desk::PlotRange x); ///< a drag in the event lane
-    void keyPressed(int key, Qt::KeyboardModifiers modifiers);
 };
 
 } // namespace desk
