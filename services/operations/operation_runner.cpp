@@ -178,6 +178,9 @@ void OperationRunner::noteReplicas(const HotloadProgress& progress)
     const auto phaseOf = [&](const Replica& replica) -> std::string {
         if (replica.isReady && replica.currentSnapshot == identity)
             return "ready";
+        // Still at rest on what it served before.
+        if (replica.stage == "ready" || replica.stage == "done" || replica.stage == "idle")
+            return "waiting";
         return replica.stage.empty() ? "unknown" : replica.stage;
     };
     for (const auto& replica : progress.replicas) {
@@ -281,8 +284,8 @@ void OperationRunner::fail(const Error& error)
 {
     using Code = Error::Code;
     const bool isSave = m_operation.kind == OperationKind::Save;
-    const bool isRepeated =
-        m_operation.kind == OperationKind::Delete || m_operation.kind == OperationKind::Cancel;
+    const bool isRepeated = m_operation.kind == OperationKind::Delete
+        || m_operation.kind == OperationKind::Cancel || m_operation.kind == OperationKind::Create;
     bool isLost = error.code == Code::Unknown || error.code == Code::Canceled;
     // An answer that cannot be read, or a failure of a gateway in between, says nothing about what
     // the server did (gateway.md section 3.5). The run speaks for itself on its own socket.

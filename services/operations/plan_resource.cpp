@@ -221,7 +221,8 @@ void planDelete(OperationPlan& plan, const OperationFacts& facts)
     }
     checks.effect("Reversal", "", "None", true);
     plan.request.method = "DELETE";
-    plan.request.url = facts.connection.url + "/v1/" + draft.target;
+    plan.request.url = facts.connection.url + "/v1/" + draft.target
+        + (resource == "deployment" ? "?ignoreChecks=true&hard=true" : "");
 }
 
 void planCancel(OperationPlan& plan, const OperationFacts& facts)
