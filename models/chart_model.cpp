@@ -619,7 +619,8 @@ void ChartModel::rebuild(int index, const std::vector<PlotEvent>& events)
                 track.smoother = std::make_shared<SmoothedSeries>(
                     Smoothing { Smoothing::Kind::Ema, m_smoothing, 1 });
             TrackSource source { track.run, QString::fromStdString(track.metric), track.label,
-                track.slot, run.store->snapshot(track.metric), track.smoother, originOf(run) };
+                track.slot, run.store->snapshot(track.metric), track.smoother,
+                run.id == m_runs.front().id, originOf(run) };
             samples += source.raw.size();
             request.tracks.push_back(std::move(source));
         }

@@ -80,7 +80,7 @@ namespace {
     }
 
     // The order of the two extremes inside a column is not known; the line goes through both, which
-    // is what makes it pixel-exact (M4).
+    // is what makes it pixel-exact (M4). A column that only rises or falls needs its ends.
     void addColumn(Columns& out, const Aggregate& a, double firstX, double lastX)
     {
         if (a.nonFinite > 0) {
@@ -94,14 +94,16 @@ namespace {
         }
         const double middle = (firstX + lastX) / 2;
         out.extremes.push_back(columnFrom(a, middle));
-        if (a.count == 1) {
-            out.points.push_back({ middle, a.first });
-        } else {
-            out.points.push_back({ firstX, a.first });
-            out.points.push_back({ middle, a.min });
-            out.points.push_back({ middle, a.max });
-            out.points.push_back({ lastX, a.last });
+        out.points.push_back({ firstX, a.first });
+        const bool isMonotone =
+            std::min(a.first, a.last) == a.min && std::max(a.first, a.last) == a.max;
+        if (!isMonotone) {
+            const bool minIsNearer = a.first - a.min <= a.max - a.first;
+            out.points.push_back({ middle, minIsNearer ? a.min : a.max });
+            out.points.push_back({ middle, minIsNearer ? a.max : a.min });
         }
+        if (a.count > 1)
+            out.points.push_back({ lastX, a.last });
         if (a.nonFinite > 0)
             addGap(out, lastX);
     }
@@ -170,11 +172,11 @@ namespace {
         return values[static_cast<std::size_t>(at)];
     }
 
-    constexpr std::size_t kRobustFrom = 300; // below this everything is shown
+    constexpr long long kRobustFrom = 2000; // samples; below this everything is shown
 
     // Everything, unless a few values would squeeze the rest of the curve into a thin band: then
     // the bulk plus some room, and the values outside are counted.
-    PlotRange chooseY(const PlotData& plot, bool includesZero)
+    PlotRange chooseY(const PlotData& plot, bool includesZero, long long samples)
     {
         std::vector<double> lows;
         std::vector<double> highs;
@@ -200,13 +202,13 @@ namespace {
             return { 0, 1 };
         double low = *std::min_element(lows.begin(), lows.end());
         double high = *std::max_element(highs.begin(), highs.end());
-        if (highs.size() >= kRobustFrom && !plot.isLogY) {
+        if (samples >= kRobustFrom && !plot.isLogY) {
             const double bulkLow = quantile(lows, 0.02);
-            const double bulkHigh = quantile(highs, 0.95);
+            const double bulkHigh = quantile(highs, 0.90);
             const double span = std::max(bulkHigh - bulkLow, std::abs(bulkHigh) * 1e-6);
-            if (high - bulkHigh > 0.8 * span)
+            if (high - bulkHigh > 0.6 * span)
                 high = bulkHigh + 0.12 * span;
-            if (bulkLow - low > 0.8 * span && !includesZero)
+            if (bulkLow - low > 0.6 * span && !includesZero)
                 low = bulkLow - 0.12 * span;
         }
         if (plot.isLogY) {
@@ -262,7 +264,8 @@ namespace {
             plot.yScale = 1e-3;
             plot.subtitle += u" · k"_s;
         } else if (size < 1e-2) {
-            const int exponent = static_cast<int>(std::floor(std::log10(size)));
+            // Powers of a thousand, as units go.
+            const int exponent = 3 * static_cast<int>(std::floor(std::log10(size) / 3));
             plot.yScale = std::pow(10.0, -exponent);
             plot.subtitle += powerText(exponent);
         }
@@ -286,7 +289,7 @@ namespace {
             line = source.smoother->update(source.raw);
             Columns smooth = columnsOf(line, request, source.originUs);
             track.line = std::move(smooth.points);
-            track.showsRaw = true;
+            track.showsRaw = source.showsRaw;
         } else {
             line = source.raw;
             track.line = std::move(raw.points);
@@ -376,15 +379,18 @@ PlotAnswer buildPlot(const PlotRequest& request)
     plot->events = request.events;
     PlotAnswer answer;
     QStringList metrics;
+    long long samples = 0;
     for (const TrackSource& source : request.tracks) {
         SeriesSnapshot line;
         plot->tracks.push_back(buildTrack(source, request, line));
+        samples += std::llround(
+            plot->tracks.back().samplesPerColumn * double(plot->tracks.back().raw.size()));
         answer.lines.push_back(std::move(line));
         if (!metrics.contains(source.metric))
             metrics.append(source.metric);
     }
     plot->subtitle = metrics.join(u" · "_s);
-    plot->y = request.y ? *request.y : chooseY(*plot, request.includesZero);
+    plot->y = request.y ? *request.y : chooseY(*plot, request.includesZero, samples);
     for (std::size_t i = 0; i < plot->tracks.size(); ++i) {
         PlotTrack& track = plot->tracks[i];
         countOutside(track, request.tracks[i], request, plot->y);

@@ -23,6 +23,7 @@ struct TrackSource
     int slot = 0;
     SeriesSnapshot raw;
     std::shared_ptr<SmoothedSeries> smoother; ///< null: the line is the raw series
+    bool showsRaw = true; ///< the raw band behind a smoothed line
     double originUs = 0; ///< XAxisKind::Relative counts from here
 };
 

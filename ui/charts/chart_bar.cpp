@@ -97,8 +97,7 @@ void ChartBar::makeControls()
     row->setContentsMargins(0, 0, 0, 0);
     row->setSpacing(px(8));
     m_xLabel = new SpanLabel(u"x"_s, Face::Second, Tone::Secondary);
-    m_xAxis = makeCombo(
-        { u"step"_s, u"relative time"_s, u"wall time"_s }, u"x axis"_s, u"chartArea.xAxis"_s);
+    m_xAxis = makeCombo({ u"step"_s, u"relative"_s, u"wall"_s }, u"x axis"_s, u"chartArea.xAxis"_s);
     m_smoothingLabel = new SpanLabel(u"Smoothing"_s, Face::Second, Tone::Secondary);
     m_smoothing = new QSlider(Qt::Horizontal);
     m_smoothing->setObjectName(u"chartArea.smoothing"_s);

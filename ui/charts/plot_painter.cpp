@@ -177,14 +177,15 @@ namespace {
         const PlotMap& map, const QRectF& area)
     {
         constexpr long long kMostNamed = 20;
-        if (track.aboveRange == 0 || track.aboveRange > kMostNamed)
+        if (track.aboveRange == 0 || !track.showsRaw)
             return;
         const PlotColumn* top = nullptr;
         for (const PlotColumn& column : track.raw) {
             if (std::isfinite(column.max) && (!top || column.max > top->max))
                 top = &column;
         }
-        if (!top)
+        // A whole descent above the range is told by the badge; a spike is named where it is.
+        if (!top || (track.aboveRange > kMostNamed && top->max < plot.y.max + plot.y.span()))
             return;
         const double x = map.px(top->x);
         const QColor ink = tokens().attention.ink;
@@ -234,12 +235,12 @@ namespace {
 
 int maxYTicks(double areaHeight)
 {
-    return std::clamp(static_cast<int>(areaHeight / px(34)), 2, 8);
+    return std::clamp(static_cast<int>(areaHeight / px(29)), 2, 8);
 }
 
 int maxXTicks(double areaWidth)
 {
-    return std::clamp(static_cast<int>(areaWidth / px(44)), 2, 12);
+    return std::clamp(static_cast<int>(areaWidth / px(38)), 2, 12);
 }
 
 Layout layoutOf(QSizeF size, const PlotData& plot, const PlotParts& parts)
@@ -361,7 +362,9 @@ void paintCurves(QPainter& painter, const PlotData& plot, const Layout& layout)
     }
     painter.setRenderHint(QPainter::Antialiasing, true);
     const double width = plot.tracks.size() > 12 ? 1.0 : 1.5;
-    for (const PlotTrack& track : plot.tracks) {
+    // The first run is the one that is looked at: its lines lie on top.
+    for (auto it = plot.tracks.rbegin(); it != plot.tracks.rend(); ++it) {
+        const PlotTrack& track = *it;
         lines.clear();
         appendLine(lines, track, map);
         QPen pen(seriesColor(track.slot), width);
