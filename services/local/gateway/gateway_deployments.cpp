@@ -47,6 +47,7 @@ GatewayService::Answer GatewayService::createDeployment(const HttpRequest& reque
         return status.error();
     if (auto status = checkTrainerJob(wanted->hotLoadTrainerJob); !status)
         return status.error();
+    row.record.name = deploymentName(m_store.account(), row.id);
     row.description = wanted->description;
     row.record.displayName = wanted->displayName;
     row.record.baseModel = wanted->baseModel;
