@@ -2,6 +2,7 @@
 #include "services/http/http_client.h"
 #include "services/http/tls_policy.h"
 #include "services/on_finished.h"
+#include "tests/support/await_future.h"
 #include "tests/support/scripted_server.h"
 
 #include <QSignalSpy>
@@ -28,14 +29,9 @@ Connection connectionTo(const QString& url)
     return connection;
 }
 
-// Words, because QCOMPARE would take desk::toString for its own and free what it returns.
 QByteArray wordOf(Error::Code code)
 {
     return toString(code);
-}
-QByteArray codeOf(const Result<HttpReply>& reply)
-{
-    return reply ? "none" : wordOf(reply.error().code);
 }
 
 } // namespace
@@ -60,14 +56,9 @@ private:
             request.body = R"({"a":1})";
         return request;
     }
-    /// The result of a future, as a spinning test sees it.
-    Result<HttpReply> wait(QFuture<Result<HttpReply>> future)
+    static Result<HttpReply> wait(QFuture<Result<HttpReply>> future)
     {
-        std::optional<Result<HttpReply>> result;
-        onFinished(future, this, [&](Result<HttpReply> ended) { result = std::move(ended); });
-        if (!QTest::qWaitFor([&] { return result.has_value(); }, 10'000))
-            return Error { Error::Code::Backend, "the future did not end" };
-        return *result;
+        return await(std::move(future));
     }
 
 private Q_SLOTS:

@@ -4,9 +4,9 @@
 #include "services/on_finished.h"
 
 #include <QByteArray>
+#include <QEventLoop>
 #include <QFuture>
-#include <QObject>
-#include <QTest>
+#include <QTimer>
 
 #include <optional>
 #include <utility>
@@ -17,10 +17,16 @@ namespace desk::test {
 template <class T>
 Result<T> await(QFuture<Result<T>> future, int patienceMs = 10'000)
 {
-    QObject guard;
+    QEventLoop loop;
     std::optional<Result<T>> result;
-    onFinished(future, &guard, [&](Result<T> ended) { result.emplace(std::move(ended)); });
-    if (!QTest::qWaitFor([&] { return result.has_value(); }, patienceMs))
+    onFinished(future, &loop, [&](Result<T> ended) {
+        result.emplace(std::move(ended));
+        loop.quit();
+    });
+    QTimer::singleShot(patienceMs, &loop, &QEventLoop::quit);
+    if (!result)
+        loop.exec();
+    if (!result)
         return Error { Error::Code::Backend, "the future did not end in the test's time" };
     return *std::move(result);
 }
