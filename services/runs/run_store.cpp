@@ -240,8 +240,12 @@ private:
         const auto touched = std::exchange(m_touched, {});
         for (const auto& id : touched) {
             const auto it = m_runs.find(id);
-            if (it != m_runs.end())
+            if (it == m_runs.end())
+                continue;
+            if (QFileInfo::exists(id))
                 poll(id, it->second);
+            else
+                remove(id);
         }
     }
 
