@@ -58,7 +58,7 @@ namespace {
         return json.dump(indent, ' ', false, RunJson::error_handler_t::replace);
     }
 
-    void putText(RunJson& json, const char* key, const std::string& text)
+    void putRunText(RunJson& json, const char* key, const std::string& text)
     {
         if (!text.empty())
             json[key] = text;
@@ -71,10 +71,10 @@ std::string encodeRunConfig(const RunConfig& config, std::string_view recipe)
     auto json = RunJson::parse(recipe, nullptr, false);
     if (!json.is_object())
         json = RunJson::object();
-    putText(json, "run_name", config.runName);
-    putText(json, "job", config.job);
-    putText(json, "connection", config.connection);
-    putText(json, "model_name", config.baseModel);
+    putRunText(json, "run_name", config.runName);
+    putRunText(json, "job", config.job);
+    putRunText(json, "connection", config.connection);
+    putRunText(json, "model_name", config.baseModel);
     json["lora_rank"] = config.loraRank;
     if (config.learningRate)
         json["learning_rate"] = *config.learningRate;
@@ -110,16 +110,16 @@ std::string encodeRunCheckpoint(const RunCheckpoint& checkpoint)
         json["batch"] = *checkpoint.step;
         json["step"] = *checkpoint.step;
     }
-    putText(json, "kind", checkpoint.kind);
+    putRunText(json, "kind", checkpoint.kind);
     if (checkpoint.isFinal)
         json["final"] = true;
     if (checkpoint.savedAt)
         json["time"] = toRfc3339(*checkpoint.savedAt);
     if (checkpoint.loss)
         json["loss"] = *checkpoint.loss;
-    putText(json, "resource_name", checkpoint.resourceName);
-    putText(json, "path", checkpoint.path);
-    putText(json, checkpoint.kind == "state" ? "state_path" : "sampler_path", checkpoint.path);
+    putRunText(json, "resource_name", checkpoint.resourceName);
+    putRunText(json, "path", checkpoint.path);
+    putRunText(json, checkpoint.kind == "state" ? "state_path" : "sampler_path", checkpoint.path);
     return dumped(json, -1);
 }
 
