@@ -80,6 +80,7 @@ Status ServingService::create(DeploymentRow row)
             "a deployment has 0 to " + std::to_string(kMaxReplicas) + " replicas here",
             "nothing was created", {}, {} };
     const auto replicas = freshReplicas(row.id, 0, count);
+    row.record.name = deploymentName(m_store.account(), row.id);
     row.record.state = "READY";
     row.record.created = m_store.now();
     const std::scoped_lock lock(m_mutex);

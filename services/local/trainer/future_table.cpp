@@ -45,6 +45,18 @@ FutureTable::Ticket FutureTable::submit(
     return ticket;
 }
 
+std::string FutureTable::rejected(const std::string& message)
+{
+    std::int64_t number = 0;
+    {
+        const std::scoped_lock lock(m_mutex);
+        number = static_cast<std::int64_t>(m_next);
+    }
+    const auto ticket = submit("rejected/" + randomHex(16), number, 0);
+    fail(ticket.requestId, message, "user");
+    return ticket.requestId;
+}
+
 void FutureTable::succeed(const std::string& requestId, std::string result)
 {
     FutureReply reply;

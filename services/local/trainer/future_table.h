@@ -45,6 +45,8 @@ public:
     [[nodiscard]] Ticket submit(
         const std::string& owner, std::int64_t sequence, std::size_t fingerprint);
 
+    /// A future that has failed already, for a request that could not be read.
+    [[nodiscard]] std::string rejected(const std::string& message);
     void succeed(const std::string& requestId, std::string result);
     void fail(
         const std::string& requestId, const std::string& message, const std::string& category);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "services/local/trainer/snapshot_writer.h"
 
+#include "services/core/resource_name.h"
 #include "services/delta/engine.h"
 #include "services/local/objects/files.h"
 #include "services/local/server/log.h"
@@ -58,6 +59,7 @@ CheckpointRow SnapshotWriter::rowFor(const SaveOrder& order, CheckpointType type
     row.job = order.job;
     row.id = order.name;
     row.baseModel = order.baseModel;
+    row.record.name = CheckpointName { m_store.account(), order.job, order.name }.toString();
     row.space =
         type == CheckpointType::Training ? CheckpointSpace::State : CheckpointSpace::Sampler;
     row.record.type = type;

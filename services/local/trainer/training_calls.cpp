@@ -98,8 +98,9 @@ void TrainerService::forward(HttpRequest request, const Responder& responder, bo
 {
     const auto parse = [this, responder, isBackward](const HttpRequest& received) {
         auto wire = decodeForward(received.body);
-        if (!wire)
-            return responder.send(callError(wire.error()));
+        if (!wire) // a refused submission would end the SDK's training client for good
+            return responder.send(jsonResponse(
+                encodeFutureRef({ m_futures.rejected(wireMessage(wire.error())), {} })));
         wire->isBackward = isBackward;
         const auto modelId = wire->modelId;
         const auto sequence = wire->seqId;
