@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "services/delta/arc_v2.h"
 
+#include "services/delta/sparse_frame.h"
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -13,6 +15,7 @@ namespace {
 
     constexpr int kArcWindowLog = 21; // of the reference writer; readers may rely on it
     constexpr int kMaxReadWindowLog = 27; // arc-formats.md section 5.4: defense against bombs
+    constexpr int kMaxSparseLevel = 3;
     constexpr std::size_t kArcBuffer = 128 * 1024;
 
 } // namespace
@@ -52,6 +55,8 @@ struct ArcV2Encoder::Context
     ZSTD_CCtx* zstd;
     int level;
     std::vector<std::byte> output;
+    SparseFrameWriter sparse;
+    [[nodiscard]] bool isSparse() const { return level <= kMaxSparseLevel; }
 };
 
 ArcV2Encoder::ArcV2Encoder(int level)
@@ -62,6 +67,8 @@ ArcV2Encoder::~ArcV2Encoder() = default;
 
 Status ArcV2Encoder::begin(std::uint64_t size, Sink sink)
 {
+    if (m_context->isSparse())
+        return m_context->sparse.begin(size, std::move(sink));
     m_sink = std::move(sink);
     auto* zstd = m_context->zstd;
     if (zstd == nullptr)
@@ -100,12 +107,12 @@ Status ArcV2Encoder::pump(std::span<const std::byte> bytes, bool isLast)
 
 Status ArcV2Encoder::add(std::span<const std::byte> bytes)
 {
-    return pump(bytes, false);
+    return m_context->isSparse() ? m_context->sparse.add(bytes) : pump(bytes, false);
 }
 
 Status ArcV2Encoder::finish()
 {
-    return pump({}, true);
+    return m_context->isSparse() ? m_context->sparse.finish() : pump({}, true);
 }
 
 struct ArcV2Decoder::Context

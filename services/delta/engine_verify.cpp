@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <deque>
 
 namespace desk {
@@ -37,7 +36,7 @@ namespace {
         if (!isMeasuredFloat(row.dtype))
             return;
         row.maxAbsDelta = floats.maxAbs;
-        row.l2Delta = std::sqrt(floats.sumSquares);
+        row.l2Delta = std::sqrt(floats.sumSquares());
         row.nonFinite = floats.nonFinite;
     }
 
@@ -46,8 +45,7 @@ namespace {
         if (!isMeasuredFloat(info.dtype))
             return;
         worker.timed(Stage::Measure, n, [&] {
-            const bool isEqual = std::memcmp(worker.base.data(), worker.next.data(), n) == 0;
-            measureDelta(info.dtype, worker.base.data(), worker.next.data(), n, isEqual, floats);
+            measureDelta(info.dtype, worker.base.data(), worker.next.data(), n, floats);
             return 0;
         });
     }

@@ -3,24 +3,29 @@
 
 #include "services/delta/dtype.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
 namespace desk {
 
-/// How far the values of a float tensor moved. Summed element by element in order, so that a report
-/// does not depend on chunks, threads or kernels.
+/// How far the values of a float tensor moved. Summed in a fixed order, so that a report does not
+/// depend on threads or kernels; chunks of a tensor must hold a multiple of four elements, the last
+/// excepted.
 struct FloatDelta
 {
     double maxAbs = 0; ///< over elements that are finite on both sides
-    double sumSquares = 0; ///< as above
+    std::array<double, 4> squares {}; ///< as above; sums over elements of equal index modulo 4
     std::uint64_t nonFinite = 0; ///< NaN and infinities in next
+    [[nodiscard]] double sumSquares() const noexcept
+    {
+        return (squares[0] + squares[1]) + (squares[2] + squares[3]);
+    }
 };
 
 /// Adds n bytes (whole elements, any alignment) of a type for which isMeasuredFloat() is true.
-/// isEqual: the bytes are known to be equal, only nonFinite is counted.
 void measureDelta(Dtype dtype, const std::byte* base, const std::byte* next, std::size_t n,
-    bool isEqual, FloatDelta& totals) noexcept;
+    FloatDelta& totals) noexcept;
 
 /// Values of one tensor.
 struct FloatSummary

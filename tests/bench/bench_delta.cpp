@@ -185,19 +185,28 @@ public:
         const auto delta = m_folder / "delta.safetensors";
         const auto made = engine->diff({ base, next, delta, 3, m_threads }, {});
         require(made.has_value(), "diff failed");
+        m_stages["diff"] = made->stages;
         add("apply", gigabytes(bestSeconds([&] {
-            require(engine->apply({ base, { delta }, m_folder / "out.safetensors", m_threads }, {})
-                        .has_value(),
-                "apply failed");
+            const auto applied =
+                engine->apply({ base, { delta }, m_folder / "out.safetensors", m_threads }, {});
+            require(applied.has_value(), "apply failed");
+            m_stages["apply"] = applied->stages;
         })),
             "memcpy", m_memcpy, std::nullopt, m_threads);
         add("verify", gigabytes(bestSeconds([&] {
             const auto proved = engine->verify({ base, { delta }, std::nullopt, m_threads }, {});
             require(proved && proved->verdict == Verdict::Exact, "verify failed");
+            m_stages["verify"] = proved->stages;
         })),
             "memcpy", m_memcpy, std::nullopt, m_threads);
         add("compression", made->ratio, "bound", entropyBound(m_pair), std::nullopt, 1, "ratio");
         return std::move(m_items);
+    }
+
+    /// Where the time of the last run of each job went.
+    [[nodiscard]] const std::map<std::string, std::vector<StageThroughput>>& stages() const
+    {
+        return m_stages;
     }
 
 private:
@@ -291,6 +300,7 @@ private:
     double m_memcpy = 0;
     double m_xorCount = 0;
     std::vector<BenchItem> m_items;
+    std::map<std::string, std::vector<StageThroughput>> m_stages;
     volatile std::uint64_t m_sink = 0;
 };
 
@@ -320,7 +330,8 @@ int main(int argc, char** argv)
             return argument == "--help" ? 0 : 2;
         }
     }
-    const auto items = Bench(mebibytes, lr, threads).run();
+    Bench bench(mebibytes, lr, threads);
+    const auto items = bench.run();
     if (isJson) {
         const auto now = std::chrono::time_point_cast<std::chrono::microseconds>(
             std::chrono::system_clock::now());
@@ -333,5 +344,11 @@ int main(int argc, char** argv)
         std::printf("  %-12s %8.2f %-6s %3.0f %% of %s (%.2f)\n", item.name.c_str(), item.value,
             item.unit.c_str(), item.value / item.referenceValue * 100, item.reference.c_str(),
             item.referenceValue);
+    for (const auto& [job, stages] : bench.stages()) {
+        std::printf("  %s:", job.c_str());
+        for (const auto& stage : stages)
+            std::printf("  %s %.2f GB/s", stage.stage.c_str(), stage.bytesPerSecond() / 1e9);
+        std::printf("\n");
+    }
     return 0;
 }

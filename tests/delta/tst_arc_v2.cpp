@@ -5,6 +5,8 @@
 #include "services/delta/arc_v2.h"
 #include "tests/delta/support.h"
 
+#include <zstd.h>
+
 using namespace desk;
 using namespace desk::test;
 
@@ -248,6 +250,59 @@ TEST(every_flipped_bit_is_noticed_or_harmless)
         // Whoever says exact has compared with the target: the flip was harmless.
         if (report && report->verdict != Verdict::Exact)
             CHECK_EQUAL(toString(report->verdict), std::string("mismatch"));
+    }
+}
+
+TEST(sparse_frames_are_legal_for_a_one_shot_reader)
+{
+    std::mt19937 random(5);
+    ArcV2Encoder encoder(3); // one for all: frames must not depend on those before
+    ArcV2Encoder general(9);
+    for (const std::size_t size : { 0, 1, 2, 6, 7, 16, 255, 256, 65'791, 65'792, 131'071, 131'072,
+             131'073, 393'216, 1'000'003 })
+        for (const unsigned every : { 0U, 1U, 3U, 9U, 150U, 100'000U }) {
+            std::vector<std::byte> content(size);
+            if (every > 0)
+                for (std::size_t i = every / 2; i < size; i += 1 + random() % (2 * every))
+                    content[i] = static_cast<std::byte>(random());
+            const auto encode = [&](ArcV2Encoder& with, std::size_t piece) {
+                std::string frame;
+                CHECK(with.begin(size, [&](std::span<const std::byte> bytes) {
+                    frame.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+                    return done();
+                }));
+                for (std::size_t at = 0; at < size; at += piece)
+                    CHECK(with.add(std::span(content).subspan(at, std::min(piece, size - at))));
+                CHECK(with.finish());
+                return frame;
+            };
+            const auto frame = encode(encoder, 393'216);
+            CHECK(frame == encode(encoder, 1000)); // however it is cut
+            for (const auto& bytes : { frame, encode(general, 393'216) }) {
+                CHECK_EQUAL(ZSTD_getFrameContentSize(bytes.data(), bytes.size()), size);
+                std::vector<std::byte> back(size + 1);
+                const auto got =
+                    ZSTD_decompress(back.data(), back.size(), bytes.data(), bytes.size());
+                if (ZSTD_isError(got))
+                    check::fail(__FILE__, __LINE__, ZSTD_getErrorName(got));
+                CHECK_EQUAL(got, size);
+                CHECK(std::equal(content.begin(), content.end(), back.begin()));
+                CHECK(bytes.size() <= size + 18 + 3 * (size / 131'072 + 1));
+            }
+        }
+}
+
+TEST(encoders_insist_on_the_announced_size)
+{
+    const std::vector<std::byte> content(100);
+    for (const int level : { 3, 9 }) {
+        ArcV2Encoder encoder(level);
+        const auto ignore = [](std::span<const std::byte>) { return done(); };
+        CHECK(encoder.begin(101, ignore));
+        CHECK(encoder.add(content));
+        CHECK(!encoder.finish());
+        CHECK(encoder.begin(99, ignore));
+        CHECK(!encoder.add(content) || !encoder.finish());
     }
 }
 
