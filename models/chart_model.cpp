@@ -196,9 +196,11 @@ void ChartModel::findTracks()
                 track.slot = run.slot == 7 ? 7 : (run.slot + spec.slotOffset) % 7;
                 track.isSmoothed = spec.isSmoothed;
                 const QString word = QString::fromUtf16(spec.label);
-                track.label = m_runs.size() > 1 || word.isEmpty()
-                    ? QString(run.label + u' ' + word).trimmed()
-                    : word;
+                track.label = word;
+                if (m_runs.size() > 1)
+                    track.label = QString(run.label + u' ' + word).trimmed();
+                else if (run.isDemo)
+                    track.label = run.label;
                 chart.tracks.push_back(std::move(track));
             }
         }
@@ -291,6 +293,14 @@ void ChartModel::setSmoothing(double weight)
 double ChartModel::halfLife() const noexcept
 {
     return m_smoothing > 0 ? std::log(0.5) / std::log(m_smoothing) : 0;
+}
+
+// "EMA 0.95 over raw", for a chart without a tool bar.
+QString ChartModel::smoothingWords() const
+{
+    if (m_smoothing <= 0)
+        return u"raw"_s;
+    return u"EMA %1 over raw"_s.arg(QString::number(m_smoothing, 'f', m_smoothing > 0.99 ? 3 : 2));
 }
 
 QString ChartModel::smoothingText() const
@@ -609,12 +619,16 @@ void ChartModel::rebuild(int index, const std::vector<PlotEvent>& events)
     request.isLogY = chart.isLogY;
     request.includesZero = spec.includesZero;
     request.scalesToThousands = spec.scalesToThousands;
+    request.hasRun = !m_runs.isEmpty();
     std::size_t samples = 0;
     for (Track& track : chart.tracks) {
         for (const ChartRun& run : std::as_const(m_runs)) {
             if (run.id != track.run || !run.store)
                 continue;
-            request.isDemo = request.isDemo || run.isDemo;
+            if (run.isDemo) {
+                request.isDemo = true;
+                request.subtitle = u"sample · "_s + smoothingWords();
+            }
             if (track.isSmoothed && m_smoothing > 0 && !track.smoother)
                 track.smoother = std::make_shared<SmoothedSeries>(
                     Smoothing { Smoothing::Kind::Ema, m_smoothing, 1 });

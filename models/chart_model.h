@@ -108,6 +108,7 @@ private:
     void rebuildDirty();
     void rebuild(int chart, const std::vector<PlotEvent>& events);
     void accept(int chart, PlotAnswer answer);
+    [[nodiscard]] QString smoothingWords() const;
     [[nodiscard]] double originOf(const ChartRun& run) const;
     [[nodiscard]] std::vector<PlotEvent> eventsOnAxis() const;
     [[nodiscard]] static QString readoutLabel(const QString& chart, const QString& label);

@@ -284,7 +284,7 @@ namespace {
             std::max(1.0, double(raw.samples) / std::max<double>(1.0, double(raw.extremes.size())));
         track.nonFinite = raw.nonFinite;
         track.nonFiniteAt = std::move(raw.nonFiniteAt);
-        constexpr long long kMaxDots = 60;
+        const long long maxDots = std::max(2, request.columns / 8);
         if (source.smoother) {
             line = source.smoother->update(source.raw);
             Columns smooth = columnsOf(line, request, source.originUs);
@@ -293,7 +293,7 @@ namespace {
         } else {
             line = source.raw;
             track.line = std::move(raw.points);
-            track.showsDots = raw.samples <= kMaxDots;
+            track.showsDots = raw.samples <= maxDots;
         }
         track.raw = std::move(raw.extremes);
         track.last = lastFinite(line);
@@ -375,7 +375,7 @@ PlotAnswer buildPlot(const PlotRequest& request)
     plot->x = request.x;
     plot->isLogY = request.isLogY;
     plot->isDemo = request.isDemo;
-    plot->isReported = !request.tracks.empty();
+    plot->isReported = !request.tracks.empty() || !request.hasRun;
     plot->events = request.events;
     PlotAnswer answer;
     QStringList metrics;
@@ -389,7 +389,7 @@ PlotAnswer buildPlot(const PlotRequest& request)
         if (!metrics.contains(source.metric))
             metrics.append(source.metric);
     }
-    plot->subtitle = metrics.join(u" · "_s);
+    plot->subtitle = request.subtitle.isEmpty() ? metrics.join(u" · "_s) : request.subtitle;
     plot->y = request.y ? *request.y : chooseY(*plot, request.includesZero, samples);
     for (std::size_t i = 0; i < plot->tracks.size(); ++i) {
         PlotTrack& track = plot->tracks[i];

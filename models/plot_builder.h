@@ -31,6 +31,7 @@ struct PlotRequest
 {
     QString id;
     QString title;
+    QString subtitle; ///< empty: the metric names
     std::vector<TrackSource> tracks;
     std::vector<PlotEvent> events; ///< x in the request's axis kind
     XAxisKind xKind = XAxisKind::Step;
@@ -41,6 +42,7 @@ struct PlotRequest
     bool includesZero = false;
     bool scalesToThousands = false; ///< large values read "38.5" with " · k" in the subtitle
     bool isDemo = false;
+    bool hasRun = true; ///< false: nothing is selected, so nothing is missing either
 };
 
 struct PlotAnswer

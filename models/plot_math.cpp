@@ -60,7 +60,7 @@ namespace {
             return withMinus(QString::number(value, 'g', 3));
         if (size >= 1e6 && step >= 1e5)
             return withMinus(QString::number(value / 1e6, 'f', decimalsFor(step / 1e6))) + u" M"_s;
-        if (size >= 1e3 && step >= 1e2 && size < 1e6)
+        if (size >= 1e3 && step >= 1e3 && std::fmod(step, 1e3) == 0 && size < 1e6)
             return withMinus(QString::number(value / 1e3, 'f', decimalsFor(step / 1e3))) + u" k"_s;
         if (size >= 1e3 && step >= 1)
             return grouped(value);

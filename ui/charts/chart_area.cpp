@@ -51,7 +51,8 @@ ChartArea::ChartArea(ChartModel& model, QWidget* parent)
     d->grid->setSpacing(0);
     d->empty = new SpanLabel({}, Face::Second, Tone::Secondary, d->page);
     d->empty->setAlignment(Qt::AlignHCenter);
-    d->empty->setAttribute(Qt::WA_TransparentForMouseEvents);
+    d->empty->setAutoFillBackground(true);
+    d->empty->setBackgroundRole(QPalette::Base);
     m_readout = new ReadoutStrip(this);
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(0, 0, 0, 0);
@@ -351,7 +352,7 @@ bool ChartArea::handleKey(int chart, int key, Qt::KeyboardModifiers modifiers)
 void ChartArea::resizeEvent(QResizeEvent* event)
 {
     QWidget::resizeEvent(event);
-    d->empty->setGeometry(0, d->page->height() / 2 - px(12), d->page->width(), px(24));
+    d->empty->setGeometry(d->page->rect());
 }
 
 void ChartArea::showEvent(QShowEvent* event)

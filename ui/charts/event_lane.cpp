@@ -30,6 +30,7 @@ EventLane::EventLane(QWidget* parent)
     setAttribute(Qt::WA_OpaquePaintEvent);
     setMouseTracking(true);
     setFocusPolicy(Qt::StrongFocus);
+    setProperty("ownFocus", true);
     setAccessibleName(u"Events"_s);
 }
 

@@ -457,7 +457,7 @@ void paintEmpty(QPainter& painter, const PlotData& plot, const Layout& layout)
 
 void paintCrosshair(QPainter& painter, const PlotData& plot, const Layout& layout, double x)
 {
-    if (!plot.x.contains(x) || !plot.isReported)
+    if (!plot.x.contains(x) || plot.tracks.empty())
         return;
     const Tokens& t = tokens();
     const PlotMap map = mapOf(plot, layout);

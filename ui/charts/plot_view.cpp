@@ -78,7 +78,7 @@ public:
         const plot::Layout& layout = m_view.m_layout;
         plot::paintHead(*painter, data, m_view.m_parts, layout);
         plot::paintEmpty(*painter, data, layout);
-        if (!data.isReported)
+        if (data.tracks.empty())
             return;
         plot::paintYLabels(*painter, data, layout);
         plot::paintCurves(*painter, data, layout);
@@ -115,7 +115,7 @@ public:
     }
     void paint(QPainter* painter, const QStyleOptionGraphicsItem*, QWidget*) override
     {
-        if (m_view.m_plot->isReported)
+        if (!m_view.m_plot->tracks.empty())
             plot::paintXLabels(*painter, *m_view.m_plot, m_view.m_layout, m_view.m_crosshair);
     }
 
@@ -279,6 +279,12 @@ void PlotView::place()
     m_layout = plot::layoutOf(viewport()->size(), *m_plot, m_parts);
     applyAxes();
     chart()->setPlotArea(m_layout.area);
+    if (m_placedArea != m_layout.area) {
+        // Axes keep the plot area of the last layout pass unless there is another one.
+        m_placedArea = m_layout.area;
+        chart()->layout()->invalidate();
+        chart()->layout()->activate();
+    }
     m_lane->setVisible(m_parts.hasEventLane);
     if (m_parts.hasEventLane) {
         m_lane->setGeometry(0, qRound(m_layout.lane.top()), qRound(m_layout.lane.right()),
@@ -297,9 +303,11 @@ void PlotView::place()
 void PlotView::applyAxes()
 {
     const PlotData& drawn = *m_plot;
-    const bool hasData = drawn.isReported && !drawn.x.isEmpty();
-    for (QValueAxis* axis : { m_xAxis, m_yAxis })
+    const bool hasData = !drawn.tracks.empty() && !drawn.x.isEmpty();
+    for (QValueAxis* axis : { m_xAxis, m_yAxis }) {
         axis->setGridLineVisible(hasData);
+        axis->setLineVisible(hasData);
+    }
     if (!hasData)
         return;
     const PlotRange y = axisRange(drawn.y, drawn.isLogY);
@@ -338,7 +346,11 @@ void PlotView::resizeEvent(QResizeEvent* event)
     QChartView::resizeEvent(event);
     place();
     // The chart lays itself out once more after this event and would keep its own plot area.
-    QTimer::singleShot(0, this, &PlotView::place);
+    m_placedArea = QRectF();
+    QTimer::singleShot(0, this, [this] {
+        m_placedArea = QRectF();
+        place();
+    });
 }
 
 void PlotView::changeEvent(QEvent* event)
@@ -381,8 +393,8 @@ void PlotView::mouseMoveEvent(QMouseEvent* event)
         updateBand(position);
     const QRectF& area = m_layout.area;
     const bool isInside = position.x() >= area.left() && position.x() <= area.right();
-    Q_EMIT hovered(
-        isInside && m_plot->isReported ? xAt(position) : std::numeric_limits<double>::quiet_NaN());
+    Q_EMIT hovered(isInside && !m_plot->tracks.empty() ? xAt(position)
+                                                       : std::numeric_limits<double>::quiet_NaN());
 }
 
 void PlotView::updateBand(QPointF to)

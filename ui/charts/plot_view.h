@@ -98,6 +98,7 @@ private:
     Drag m_drag = Drag::None;
     QPointF m_press;
     QPointF m_last;
+    QRectF m_placedArea; ///< that the chart's last layout pass knew
     int m_columns = 0;
 };
 

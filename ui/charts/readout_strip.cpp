@@ -49,6 +49,7 @@ ReadoutStrip::ReadoutStrip(QWidget* parent)
     setAttribute(Qt::WA_OpaquePaintEvent);
     setFixedHeight(px(24));
     setFocusPolicy(Qt::TabFocus);
+    setProperty("ownFocus", true);
     setHint(u"Hover a chart to read values here."_s);
 }
 

@@ -28,7 +28,8 @@ namespace {
     {
         return qobject_cast<const QAbstractItemView*>(widget)
             || qobject_cast<const QGraphicsView*>(widget) || qobject_cast<const QMenu*>(widget)
-            || qobject_cast<const QMenuBar*>(widget) || widget->isWindow();
+            || qobject_cast<const QMenuBar*>(widget) || widget->isWindow()
+            || widget->property("ownFocus").toBool();
     }
 
     bool isTextField(const QWidget* widget)
