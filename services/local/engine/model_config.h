@@ -12,7 +12,7 @@ namespace desk::local {
 
 /// Sizes of a Qwen3-style decoder: RMSNorm, QK-norm per head, rotary positions, grouped-query
 /// attention, SwiGLU, tied embeddings. A value of this type that came from toModelConfig is within
-/// the bounds below.
+/// the bounds below. The defaults are those of desk-tiny.
 struct ModelConfig
 {
     int vocabSize = 259;
@@ -22,7 +22,7 @@ struct ModelConfig
     int heads = 4;
     int kvHeads = 2;
     int headDim = 32;
-    int maxPositions = 1024;
+    int maxPositions = 512;
     double rmsNormEps = 1e-6;
     double ropeTheta = 10000.0;
     std::int32_t bosToken = 256;
