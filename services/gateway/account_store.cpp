@@ -350,7 +350,8 @@ int AccountStore::nextDelayMs() const
 {
     const bool isNear = isLoopback(m_client.http().url("/"));
     const bool isBusy = std::any_of(m_jobs.begin(), m_jobs.end(), isMoving);
-    const int usual = isNear ? kNearPollMs : isBusy ? kBusyPollMs : kIdlePollMs;
+    const int suited = isNear ? kNearPollMs : isBusy ? kBusyPollMs : kIdlePollMs;
+    const int usual = m_interval ? static_cast<int>(m_interval->count()) : suited;
     if (m_failures == 0)
         return usual;
     const int most = isNear ? kNearMaxPollMs : kFarMaxPollMs;

@@ -16,6 +16,7 @@
 #include <QStringList>
 #include <QTimer>
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -59,6 +60,8 @@ public:
     void start(); ///< first poll now
     void stop();
     void refreshNow(); ///< also clears AuthFailed
+    /// The usual interval; without a call the one that suits the address.
+    void setPollInterval(std::chrono::milliseconds interval) { m_interval = interval; }
     void setActive(bool isActive); ///< false: the window is hidden; polling pauses
 
     /// Checkpoints are polled for watched jobs only.
@@ -131,6 +134,7 @@ private:
     LinkState m_linkState = LinkState::Connecting;
     std::optional<Error> m_linkError;
     std::optional<Error> m_roundError;
+    std::optional<std::chrono::milliseconds> m_interval;
     int m_openSteps = 0;
     int m_failures = 0;
     bool m_isStarted = false;

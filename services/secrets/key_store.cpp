@@ -5,9 +5,9 @@
 
 #include <QFile>
 #include <QFileInfo>
+#include <qt6keychain/keychain.h>
 
 #include <chrono>
-#include <qt6keychain/keychain.h>
 
 using namespace Qt::StringLiterals;
 
@@ -122,7 +122,7 @@ Result<KeyFile> readKeyFile(const QString& path)
                 + " could not be read: " + file.errorString().toStdString(),
             {}, "Check the path and its permissions", {} };
     const auto content = file.read(kMaxKeyFile + 1);
-    const auto key = content.left(content.indexOf('\n')).trimmed();
+    const auto key = content.split('\n').first().trimmed();
     bool isPlain = !key.isEmpty() && content.size() <= kMaxKeyFile;
     for (const char c : key)
         isPlain = isPlain && c > ' ' && c < '\x7f';
