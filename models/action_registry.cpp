@@ -20,7 +20,7 @@ ActionRegistry::ActionRegistry(QObject* parent)
     add("train.sample", tr("Start a sample training"));
     add("app.readOnly", tr("Read-only"), QStringLiteral("Ctrl+Shift+R"), true);
     add("app.quit", tr("Quit"), QStringLiteral("Ctrl+Q"));
-    add("edit.copy", tr("Copy"), QStringLiteral("Ctrl+C"));
+    add("edit.copy", tr("Copy"));
     add("view.filter", tr("Filter"), QStringLiteral("Ctrl+F"));
     add("view.refresh", tr("Refresh"), QStringLiteral("F5"));
     add("view.resort", tr("Sort again now"));

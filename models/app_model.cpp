@@ -20,6 +20,7 @@
 #include "services/runs/run_store.h"
 #include "services/runs/train_launcher.h"
 #include "services/store/settings.h"
+#include "services/worker/delta_worker.h"
 
 #include <algorithm>
 
@@ -247,6 +248,12 @@ int AppModel::requestsPerMinute() const
     return account == nullptr ? 0 : account->requestsPerMinute();
 }
 
+QString AppModel::deviceText() const
+{
+    const QString device = m_services.worker.deviceDescription();
+    return device.isEmpty() ? tr("device not opened yet") : device;
+}
+
 int AppModel::problemCount() const
 {
     int count = 0;
@@ -390,6 +397,26 @@ void AppModel::noteVerified(const QString& checkpoint, const QString& verdict)
     lines = lines.mid(0, kMaxVerifications);
     m_services.settings.setText(kVerifiedKey, format::toUtf8(lines.join(u'\n')));
     scheduleRebuild();
+}
+
+QByteArray AppModel::windowState(const char* key) const
+{
+    return QByteArray::fromBase64(QByteArray::fromStdString(m_services.settings.text(key)));
+}
+
+void AppModel::setWindowState(const char* key, const QByteArray& state)
+{
+    m_services.settings.setText(key, state.toBase64().toStdString());
+}
+
+QString AppModel::themeWord() const
+{
+    return format::fromUtf8(m_services.settings.values().theme);
+}
+
+void AppModel::setThemeWord(const QString& word)
+{
+    m_services.settings.setTheme(format::toUtf8(word));
 }
 
 void AppModel::loadVerifications()

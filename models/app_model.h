@@ -77,6 +77,8 @@ public:
     [[nodiscard]] ConnectionLink& link() const noexcept { return *m_link; }
     [[nodiscard]] bool isReadOnly() const noexcept { return m_isReadOnly; }
     [[nodiscard]] int requestsPerMinute() const;
+    /// What computes deltas here and why: "CPU · AVX2 (built without CUDA)".
+    [[nodiscard]] QString deviceText() const;
     /// Problems that persist: rows that need attention and a connection that does not answer.
     [[nodiscard]] int problemCount() const;
 
@@ -97,6 +99,12 @@ public:
     /// Verdict of a finished verification: "exact", "mismatch", "partial". Kept in the settings.
     void noteVerified(const QString& checkpoint, const QString& verdict);
     [[nodiscard]] std::optional<Verification> verification(const QString& checkpoint) const;
+
+    /// Small states of the window (geometry, theme word, column widths) in the settings.
+    [[nodiscard]] QByteArray windowState(const char* key) const;
+    void setWindowState(const char* key, const QByteArray& state);
+    [[nodiscard]] QString themeWord() const;
+    void setThemeWord(const QString& word);
 
 public Q_SLOTS:
     void startTraining(const desk::TrainRequest& request);

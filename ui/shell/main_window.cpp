@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ui/shell/main_window.h"
+
+#include "models/checkpoint_table_model.h"
+#include "models/deployment_table_model.h"
+#include "models/job_table_model.h"
+#include "models/model_table_model.h"
+#include "models/row_order_model.h"
+#include "models/window_models.h"
+#include "ui/checkpoints/checkpoints_page.h"
+#include "ui/delta/verify_page.h"
+#include "ui/deployments/deployments_page.h"
+#include "ui/deployments/models_page.h"
+#include "ui/jobs/jobs_page.h"
+#include "ui/operations/operations_dock.h"
+#include "ui/operations/operations_page.h"
+#include "ui/operations/review_sheet.h"
+#include "ui/settings/connection_sheet.h"
+#include "ui/settings/training_sheet.h"
+#include "ui/shell/header_bar.h"
+#include "ui/shell/inspector.h"
+#include "ui/shell/menus.h"
+#include "ui/shell/navigator.h"
+#include "ui/shell/notice_bar.h"
+#include "ui/shell/ordered_table.h"
+#include "ui/shell/regions.h"
+#include "ui/shell/sheet_dock.h"
+#include "ui/shell/status_line.h"
+#include "ui/style/fonts.h"
+#include "ui/style/theme.h"
+#include "ui/widgets/dock_grip.h"
+
+#include <QApplication>
+#include <QCloseEvent>
+#include <QFileDialog>
+#include <QLineEdit>
+#include <QMenuBar>
+#include <QMessageBox>
+#include <QShortcut>
+#include <QStackedWidget>
+#include <QToolBar>
+#include <QVBoxLayout>
+
+using namespace Qt::StringLiterals;
+
+namespace desk {
+
+namespace {
+
+    constexpr int kFoldBelow = 1100;
+    constexpr auto kGeometryKey = "window/geometry";
+    constexpr auto kDocksKey = "window/docks";
+    constexpr auto kSplitterKey = "window/jobsSplitter";
+
+    QDockWidget* makeDock(
+        QMainWindow& window, const QString& name, const QString& title, QWidget* content)
+    {
+        auto* dock = new QDockWidget(title, &window);
+        dock->setObjectName(name);
+        dock->setFeatures(QDockWidget::DockWidgetClosable);
+        dock->setTitleBarWidget(new QWidget);
+        dock->setWidget(content);
+        return dock;
+    }
+
+    QString themeAction(Theme::Mode mode)
+    {
+        switch (mode) {
+        case Theme::Mode::Light:
+            return u"view.themeLight"_s;
+        case Theme::Mode::Dark:
+            return u"view.themeDark"_s;
+        case Theme::Mode::System:
+            break;
+        }
+        return u"view.themeSystem"_s;
+    }
+
+} // namespace
+
+MainWindow::MainWindow(WindowModels& models, Theme& theme, QWidget* parent)
+    : QMainWindow(parent)
+    , m_models(models)
+    , m_theme(theme)
+{
+    setObjectName(u"mainWindow"_s);
+    setWindowTitle(tr("Trainer Desk"));
+    setMinimumSize(px(960), px(600));
+    resize(px(1440), px(900));
+    menuBar()->setNativeMenuBar(false);
+    menuBar()->setObjectName(u"menuBar"_s);
+    fillMenus(*menuBar(), models.app.actions());
+    m_header = new HeaderBar(models.app);
+    auto* bar = addToolBar(tr("Header"));
+    bar->setObjectName(u"headerBar"_s);
+    bar->setMovable(false);
+    bar->setFloatable(false);
+    bar->setContextMenuPolicy(Qt::PreventContextMenu);
+    bar->toggleViewAction()->setVisible(false);
+    bar->layout()->setContentsMargins(0, 0, 0, 0);
+    bar->addWidget(m_header);
+    makeCenter();
+    makeDocks();
+    makeSheets();
+    m_status = new StatusLine(models.app);
+    setStatusBar(m_status);
+    makeRegions();
+    connectActions();
+    connectShortcuts();
+    connectFilter();
+    connectOperations();
+    restoreWindow();
+    showPage(models.app.selection().page());
+    refresh();
+}
+
+MainWindow::~MainWindow()
+{
+    // The models outlive the window and must not call into half of it.
+    m_models.app.actions().disconnect(this);
+    m_models.app.disconnect(this);
+}
+
+void MainWindow::makeCenter()
+{
+    auto* center = new QWidget;
+    auto* column = new QVBoxLayout(center);
+    column->setContentsMargins(0, 0, 0, 0);
+    column->setSpacing(0);
+    m_notice = new NoticeBar(m_models.app);
+    column->addWidget(m_notice);
+    m_pages = new QStackedWidget;
+    m_pages->setObjectName(u"pages"_s);
+    m_jobs = new JobsPage(m_models.app);
+    m_checkpoints = new CheckpointsPage(m_models.app);
+    m_deployments = new DeploymentsPage(m_models.app);
+    m_modelsPage = new ModelsPage(m_models.app);
+    m_operations = new OperationsPage(m_models.operations);
+    m_verify = new VerifyPage(m_models.verify);
+    // In the order of DeskPage.
+    for (QWidget* page : { static_cast<QWidget*>(m_jobs), static_cast<QWidget*>(m_checkpoints),
+             static_cast<QWidget*>(m_deployments), static_cast<QWidget*>(m_modelsPage),
+             static_cast<QWidget*>(m_operations), static_cast<QWidget*>(m_verify) })
+        m_pages->addWidget(page);
+    column->addWidget(m_pages, 1);
+    setCentralWidget(center);
+}
+
+void MainWindow::makeDocks()
+{
+    setDockNestingEnabled(false);
+    setCorner(Qt::BottomLeftCorner, Qt::BottomDockWidgetArea);
+    setCorner(Qt::BottomRightCorner, Qt::BottomDockWidgetArea);
+    m_navigator = new Navigator;
+    m_navigatorDock = makeDock(*this, u"navigatorDock"_s, tr("Navigator"), m_navigator);
+    addDockWidget(Qt::LeftDockWidgetArea, m_navigatorDock);
+    m_inspector = new Inspector(m_models.app);
+    m_inspectorDock = makeDock(*this, u"inspectorDock"_s, tr("Inspector"), m_inspector);
+    addDockWidget(Qt::RightDockWidgetArea, m_inspectorDock);
+    m_sheets = new SheetDock(this);
+    addDockWidget(Qt::RightDockWidgetArea, m_sheets);
+    m_operationsDock = new OperationsDock(m_models.operations, this);
+    addDockWidget(Qt::BottomDockWidgetArea, m_operationsDock);
+    resizeDocks({ m_navigatorDock, m_inspectorDock }, { px(176), px(328) }, Qt::Horizontal);
+    resizeDocks({ m_operationsDock }, { px(100) }, Qt::Vertical);
+    for (QDockWidget* dock : { m_navigatorDock, m_inspectorDock,
+             static_cast<QDockWidget*>(m_sheets), static_cast<QDockWidget*>(m_operationsDock) })
+        new DockGrip(*this, *dock);
+}
+
+void MainWindow::makeSheets()
+{
+    m_review = new ReviewSheet(m_models.review);
+    m_connectionSheet = new ConnectionSheet(m_models.connectionForm);
+    m_trainingSheet = new TrainingSheet(m_models.trainingForm);
+    for (QWidget* sheet : { static_cast<QWidget*>(m_review),
+             static_cast<QWidget*>(m_connectionSheet), static_cast<QWidget*>(m_trainingSheet) })
+        m_sheets->addSheet(sheet);
+    connect(&m_models.review, &ReviewModel::opened, this, [this] {
+        m_sheets->showSheet(m_review);
+        resizeDocks({ m_sheets }, { m_review->sizeHint().width() }, Qt::Horizontal);
+    });
+    connect(
+        &m_models.review, &ReviewModel::closed, this, [this] { m_sheets->closeSheet(m_review); });
+    connect(m_connectionSheet, &SheetFrame::closeRequested, this,
+        [this] { m_sheets->closeSheet(m_connectionSheet); });
+    connect(m_trainingSheet, &SheetFrame::closeRequested, this,
+        [this] { m_sheets->closeSheet(m_trainingSheet); });
+    connect(m_trainingSheet, &TrainingSheet::fileWanted, this, &MainWindow::askForTrainingFile);
+    connect(&m_models.connectionForm, &ConnectionForm::saved, this,
+        [this](const QString& sentence) { m_status->say(sentence); });
+    connect(m_sheets, &SheetDock::shownChanged, this, [this](bool isShown) {
+        m_inspectorDock->setVisible(!isShown && m_wantsInspector);
+        if (!isShown && tableOf(m_models.app.selection().page()) != nullptr)
+            tableOf(m_models.app.selection().page())->setFocus(Qt::OtherFocusReason);
+    });
+}
+
+void MainWindow::makeRegions()
+{
+    m_regions = new Regions(this);
+    m_regions->add(m_header, m_header->filterEdit());
+    m_regions->add(m_navigator, m_navigator);
+    m_regions->add(m_pages, &m_jobs->table());
+    m_regions->add(m_inspectorDock, m_inspector->findChild<QWidget*>(u"inspector.tabs"_s));
+    m_regions->add(m_sheets, m_sheets);
+    m_regions->add(m_operationsDock, m_operationsDock->findChild<QWidget*>(u"operationsTable"_s));
+    m_regions->chainTabs();
+}
+
+void MainWindow::connectActions()
+{
+    AppModel& app = m_models.app;
+    connect(&app.actions(), &ActionRegistry::triggered, this, &MainWindow::run);
+    connect(&app.actions(), &ActionRegistry::refused, this,
+        [this](const QString&, const QString& reason) { m_status->say(reason); });
+    connect(&app, &AppModel::noticed, this,
+        [this](const QString& sentence) { m_status->say(sentence); });
+    connect(&app, &AppModel::rowsChanged, this, &MainWindow::refresh);
+    connect(&app, &AppModel::readOnlyChanged, this, &MainWindow::refresh);
+    connect(&app, &AppModel::firstRunChanged, m_notice, &NoticeBar::refresh);
+    connect(&app.link(), &ConnectionLink::phaseChanged, this, &MainWindow::refresh);
+    connect(&app.selection(), &Selection::pageChanged, this, &MainWindow::showPage);
+    connect(m_navigator, &Navigator::pageChosen, &app.selection(), &Selection::setPage);
+    connect(&app.actions(), &ActionRegistry::verifyRequested, this,
+        [this] { m_models.app.selection().setPage(DeskPage::Verify); });
+    const auto follow = [this](const QString& id, QDockWidget* dock) {
+        QAction* action = m_models.app.actions().action(id);
+        action->setChecked(!dock->isHidden());
+        connect(dock, &QDockWidget::visibilityChanged, action,
+            [action, dock] { action->setChecked(!dock->isHidden()); });
+    };
+    follow(u"view.navigator"_s, m_navigatorDock);
+    follow(u"view.inspector"_s, m_inspectorDock);
+    follow(u"view.operations"_s, m_operationsDock);
+    app.actions().action(themeAction(m_theme.mode()))->setChecked(true);
+}
+
+/// A disabled action gives no shortcut; pressing it must say why all the same.
+void MainWindow::connectShortcuts()
+{
+    ActionRegistry& actions = m_models.app.actions();
+    for (const QString& id : actions.ids()) {
+        QAction* action = actions.action(id);
+        addAction(action);
+        if (action->shortcut().isEmpty())
+            continue;
+        auto* refused = new QShortcut(action->shortcut(), this);
+        refused->setEnabled(!action->isEnabled());
+        connect(action, &QAction::changed, refused,
+            [refused, action] { refused->setEnabled(!action->isEnabled()); });
+        connect(refused, &QShortcut::activated, this,
+            [this, id] { m_models.app.actions().trigger(id); });
+    }
+    auto* slash = new QShortcut(QKeySequence(Qt::Key_Slash), this);
+    connect(slash, &QShortcut::activated, this,
+        [this] { m_models.app.actions().trigger(u"view.filter"_s); });
+    auto* plot = new QShortcut(QKeySequence(Qt::Key_Space), &m_jobs->table());
+    plot->setContext(Qt::WidgetShortcut);
+    connect(plot, &QShortcut::activated, this,
+        [this] { m_models.app.actions().trigger(u"job.plot"_s); });
+    auto* clear = new QShortcut(QKeySequence(Qt::Key_Escape), m_header->filterEdit());
+    clear->setContext(Qt::WidgetShortcut);
+    connect(clear, &QShortcut::activated, m_header->filterEdit(), &QLineEdit::clear);
+}
+
+void MainWindow::connectFilter()
+{
+    connect(m_header->filterEdit(), &QLineEdit::textChanged, this, [this](const QString& text) {
+        if (OrderedTable* table = tableOf(m_models.app.selection().page()))
+            table->order().setFilterText(text);
+        refreshFilter();
+    });
+    for (OrderedTable* table : { &m_jobs->table(), &m_checkpoints->table(), &m_deployments->table(),
+             &m_modelsPage->table() })
+        connect(&table->order(), &RowOrderModel::orderChanged, this, &MainWindow::refreshFilter);
+}
+
+void MainWindow::connectOperations()
+{
+    connect(m_operationsDock, &OperationsDock::openRequested, this, [this](const QString& id) {
+        if (m_models.operations.isTask(m_models.operations.rowOf(id))) {
+            m_models.app.selection().setPage(DeskPage::Verify);
+            return;
+        }
+        m_operations->showRecord(id);
+        m_models.app.selection().setPage(DeskPage::Operations);
+    });
+    connect(
+        m_operationsDock, &OperationsDock::reconcileRequested, &m_models, &WindowModels::reconcile);
+    connect(m_operations, &OperationsPage::reconcileRequested, &m_models, &WindowModels::reconcile);
+    connect(m_operations, &OperationsPage::taskRequested, this,
+        [this] { m_models.app.selection().setPage(DeskPage::Verify); });
+    for (const auto& connection : { connect(m_operationsDock, &OperationsDock::selected,
+                                        &m_models.app.selection(), &Selection::selectOperation),
+             connect(m_operations, &OperationsPage::selected, &m_models.app.selection(),
+                 &Selection::selectOperation) })
+        Q_ASSERT(connection);
+    connect(&m_models.operations, &QAbstractItemModel::rowsInserted, this, &MainWindow::refresh);
+}
+
+void MainWindow::run(const QString& id)
+{
+    AppModel& app = m_models.app;
+    if (id == u"conn.add" || id == u"conn.edit") {
+        const auto& connection = app.link().connection();
+        if (id == u"conn.edit" && connection && !connection->isLocal)
+            m_models.connectionForm.edit(*connection);
+        else
+            m_models.connectionForm.clear();
+        m_sheets->showSheet(m_connectionSheet);
+        resizeDocks({ m_sheets }, { m_connectionSheet->sizeHint().width() }, Qt::Horizontal);
+        m_connectionSheet->begin();
+    } else if (id == u"train.new") {
+        m_models.trainingForm.reset();
+        m_sheets->showSheet(m_trainingSheet);
+        resizeDocks({ m_sheets }, { m_trainingSheet->sizeHint().width() }, Qt::Horizontal);
+        m_trainingSheet->begin();
+    } else if (id == u"run.open") {
+        askForRunFolder();
+    } else if (id == u"app.quit") {
+        close();
+    } else if (id == u"edit.copy") {
+        if (auto* table = qobject_cast<OrderedTable*>(QApplication::focusWidget()))
+            table->copySelection();
+    } else if (id == u"view.filter") {
+        m_header->filterEdit()->setFocus(Qt::ShortcutFocusReason);
+        m_header->filterEdit()->selectAll();
+    } else if (id == u"view.resort") {
+        if (OrderedTable* table = tableOf(app.selection().page()))
+            table->order().resort();
+    } else if (id == u"view.nextRegion" || id == u"view.previousRegion") {
+        m_regions->go(id == u"view.nextRegion" ? 1 : -1);
+    } else if (id == u"view.navigator") {
+        m_navigatorDock->setVisible(m_navigatorDock->isHidden());
+    } else if (id == u"view.inspector") {
+        m_wantsInspector = m_inspectorDock->isHidden();
+        m_inspectorDock->setVisible(m_wantsInspector && m_sheets->sheet() == nullptr);
+    } else if (id == u"view.operations") {
+        m_operationsDock->setVisible(m_operationsDock->isHidden());
+    } else if (id == u"view.charts") {
+        app.selection().setPage(DeskPage::Jobs);
+        m_jobs->setChartsOnly(app.actions().action(id)->isChecked());
+    } else if (id.startsWith(u"view.theme")) {
+        m_theme.setMode(Theme::fromWord(id.mid(10).toLower()));
+        app.setThemeWord(Theme::word(m_theme.mode()));
+    } else if (id == u"help.about") {
+        showAbout();
+    }
+}
+
+OrderedTable* MainWindow::tableOf(DeskPage page) const
+{
+    switch (page) {
+    case DeskPage::Jobs:
+        return &m_jobs->table();
+    case DeskPage::Checkpoints:
+        return &m_checkpoints->table();
+    case DeskPage::Deployments:
+        return &m_deployments->table();
+    case DeskPage::Models:
+        return &m_modelsPage->table();
+    case DeskPage::Operations:
+    case DeskPage::Verify:
+        break;
+    }
+    return nullptr;
+}
+
+void MainWindow::showPage(DeskPage page)
+{
+    m_pages->setCurrentIndex(int(page));
+    m_navigator->setPage(page);
+    const OrderedTable* table = tableOf(page);
+    QLineEdit* filter = m_header->filterEdit();
+    filter->setEnabled(table != nullptr);
+    filter->setText(table != nullptr ? table->order().filterText() : QString());
+    refreshFilter();
+    m_notice->refresh();
+}
+
+void MainWindow::refreshFilter()
+{
+    const OrderedTable* table = tableOf(m_models.app.selection().page());
+    QString count;
+    if (table != nullptr && !table->order().filterText().isEmpty()) {
+        count = tr("%1 of %2").arg(table->order().rowCount()).arg(table->order().scopedRowCount());
+    }
+    m_header->setFilterCount(count);
+}
+
+void MainWindow::refresh()
+{
+    AppModel& app = m_models.app;
+    const bool hasAny = app.link().account() != nullptr || !app.isFirstRun();
+    const auto countOf = [hasAny](int rows) { return hasAny ? rows : -1; };
+    m_navigator->setCount(DeskPage::Jobs, countOf(app.jobs().rowCount()));
+    m_navigator->setCount(DeskPage::Checkpoints, countOf(app.checkpoints().rowCount()));
+    m_navigator->setCount(DeskPage::Deployments, countOf(app.deployments().rowCount()));
+    m_navigator->setCount(DeskPage::Models, countOf(app.models().rowCount()));
+    m_navigator->setCount(DeskPage::Operations, m_models.operations.rowCount());
+    m_header->refresh();
+    m_status->refresh();
+    m_status->setDevice(app.deviceText());
+}
+
+void MainWindow::askForRunFolder()
+{
+    auto* dialog = new QFileDialog(this, tr("Open a run folder"));
+    dialog->setObjectName(u"openRunDialog"_s);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->setFileMode(QFileDialog::Directory);
+    dialog->setOption(QFileDialog::ShowDirsOnly);
+    connect(dialog, &QFileDialog::fileSelected, &m_models.app, &AppModel::openRunFolder);
+    dialog->open();
+}
+
+void MainWindow::askForTrainingFile(bool isEval)
+{
+    auto* dialog = new QFileDialog(this, tr("Text to train on"));
+    dialog->setObjectName(u"trainingFileDialog"_s);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->setFileMode(QFileDialog::ExistingFile);
+    dialog->setNameFilters({ tr("Text and JSON Lines (*.txt *.md *.jsonl)"), tr("All files (*)") });
+    connect(dialog, &QFileDialog::fileSelected, m_trainingSheet,
+        [this, isEval](const QString& path) { m_trainingSheet->setFile(isEval, path); });
+    dialog->open();
+}
+
+void MainWindow::showAbout()
+{
+    auto* box = new QMessageBox(QMessageBox::NoIcon, tr("About Trainer Desk"),
+        tr("Trainer Desk %1\n\nFollow, act on and prove language-model training runs.\n"
+           "GPL-3.0-or-later. Computes with: %2.")
+            .arg(QApplication::applicationVersion(), m_models.app.deviceText()),
+        QMessageBox::Close, this);
+    box->setObjectName(u"aboutBox"_s);
+    box->setAttribute(Qt::WA_DeleteOnClose);
+    box->open();
+}
+
+void MainWindow::bringToFront()
+{
+    setWindowState(windowState() & ~Qt::WindowMinimized);
+    show();
+    raise();
+    activateWindow();
+}
+
+void MainWindow::foldForWidth()
+{
+    m_navigator->setFolded(width() < px(kFoldBelow));
+}
+
+void MainWindow::resizeEvent(QResizeEvent* event)
+{
+    QMainWindow::resizeEvent(event);
+    foldForWidth();
+}
+
+void MainWindow::restoreWindow()
+{
+    AppModel& app = m_models.app;
+    restoreGeometry(app.windowState(kGeometryKey));
+    if (restoreState(app.windowState(kDocksKey), kStateVersion)) {
+        m_sheets->hide(); // a sheet has no state to go on with
+        m_wantsInspector = !m_inspectorDock->isHidden();
+    }
+    const QByteArray splitter = app.windowState(kSplitterKey);
+    if (!splitter.isEmpty())
+        m_jobs->restoreState(splitter);
+}
+
+void MainWindow::saveWindow()
+{
+    AppModel& app = m_models.app;
+    if (m_sheets->sheet() != nullptr) {
+        m_sheets->hide();
+        m_inspectorDock->setVisible(m_wantsInspector);
+    }
+    app.setWindowState(kGeometryKey, saveGeometry());
+    app.setWindowState(kDocksKey, saveState(kStateVersion));
+    app.setWindowState(kSplitterKey, m_jobs->saveState());
+}
+
+void MainWindow::closeEvent(QCloseEvent* event)
+{
+    saveWindow();
+    QMainWindow::closeEvent(event);
+}
+
+} // namespace desk

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ui/shell/regions.h"
+
+#include <QApplication>
+#include <QWidget>
+
+namespace desk {
+
+Regions::Regions(QObject* parent)
+    : QObject(parent)
+{
+}
+
+void Regions::add(QWidget* region, QWidget* firstFocus)
+{
+    m_regions.append(Region { region, firstFocus });
+}
+
+void Regions::go(int direction)
+{
+    const qsizetype count = m_regions.size();
+    if (count == 0)
+        return;
+    const QWidget* focus = QApplication::focusWidget();
+    qsizetype current = direction > 0 ? -1 : count;
+    for (qsizetype i = 0; i < count; ++i) {
+        if (focus != nullptr && m_regions.at(i).widget->isAncestorOf(focus))
+            current = i;
+    }
+    for (qsizetype n = 1; n <= count; ++n) {
+        const qsizetype next = ((current + n * direction) % count + count) % count;
+        const Region& region = m_regions.at(next);
+        if (!region.widget->isVisible())
+            continue;
+        // Where the focus was last in this part, else its first widget.
+        QWidget* target = region.widget->focusWidget();
+        if (target == nullptr || !target->isVisible() || !target->isEnabled())
+            target = region.firstFocus;
+        target->setFocus(Qt::TabFocusReason);
+        return;
+    }
+}
+
+void Regions::chainTabs() const
+{
+    QWidget* last = nullptr;
+    for (const Region& region : m_regions) {
+        QList<QWidget*> all = region.widget->findChildren<QWidget*>();
+        all.prepend(region.widget);
+        for (QWidget* widget : all) {
+            if ((widget->focusPolicy() & Qt::TabFocus) == 0)
+                continue;
+            if (last != nullptr)
+                QWidget::setTabOrder(last, widget);
+            last = widget;
+        }
+    }
+}
+
+} // namespace desk
