@@ -31,8 +31,8 @@ struct PlotRange
     bool operator==(const PlotRange&) const = default;
 };
 
-/// All samples of one pixel column. Extremes are those of the raw samples, never of a sampling; both
-/// are NaN where the band has a gap (a restart, a non-finite value).
+/// All samples of one pixel column. Extremes are those of the raw samples, never of a sampling;
+/// both are NaN where the band has a gap (a restart, a non-finite value).
 struct PlotColumn
 {
     double x = 0; ///< center
