@@ -157,12 +157,12 @@ Result<std::vector<Replica>> decodeReplicas(std::string_view text)
 }
 
 std::string encodeHotloadOutcome(
-    std::string_view identity, const std::vector<Replica>& replicas, double seconds)
+    std::string_view identity, const std::vector<Replica>& replicas, std::optional<double> seconds)
 {
     JournalJson json;
     json["identity"] = identity;
     json["replica"] = replicaArray(replicas);
-    json["seconds"] = seconds;
+    json["seconds"] = seconds ? JournalJson(*seconds) : JournalJson(nullptr);
     return journalText(json);
 }
 

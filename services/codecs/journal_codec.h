@@ -5,6 +5,7 @@
 #include "services/core/result.h"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,6 @@ namespace desk {
 
 /// Result of a hot load: {"identity","replica":[…],"seconds"}.
 [[nodiscard]] std::string encodeHotloadOutcome(
-    std::string_view identity, const std::vector<Replica>& replicas, double seconds);
+    std::string_view identity, const std::vector<Replica>& replicas, std::optional<double> seconds);
 
 } // namespace desk

@@ -87,16 +87,15 @@ public:
         errand->awaitValue(
             journal.load(), [this, errand = errand.get()](const QList<JournalEntry>& entries) {
                 isStarted = true;
-                take(entries);
+                const auto orphans = take(entries);
                 orphanTimer.start();
-                int unknown = 0;
-                for (const auto& operation : std::as_const(operations)) {
-                    if (operation.state != OperationState::Unknown)
-                        continue;
-                    ++unknown;
-                    lookUp(idOf(operation));
-                }
-                errand->finish(unknown);
+                for (const auto& id : orphans)
+                    lookUp(id);
+                const auto unknown = std::count_if(
+                    operations.begin(), operations.end(), [](const Operation& operation) {
+                        return operation.state == OperationState::Unknown;
+                    });
+                errand->finish(static_cast<int>(unknown));
             });
         return future;
     }
@@ -235,8 +234,8 @@ private:
                     errand->finish(*ended);
             });
         };
-        auto* runner = new OperationRunner(
-            operation, services, socketOf(operation), control, std::move(reports), this);
+        auto* runner = new OperationRunner(operation, services, socketOf(operation), control,
+            environment.silenceLimit, std::move(reports), this);
         runner->start();
     }
 
@@ -391,14 +390,17 @@ private:
             return;
         onFinished(journal.load(), this, [this](const Result<QList<JournalEntry>>& entries) {
             isReading = false;
-            if (entries)
-                take(*entries);
+            if (!entries)
+                return;
+            const auto orphans = take(*entries);
+            for (const auto& id : orphans)
+                lookUp(id);
         });
     }
 
     /// Records of others replace what is shown of them; those of processes that are gone, and were
     /// not ended, become Unknown.
-    void take(const QList<JournalEntry>& entries)
+    QStringList take(const QList<JournalEntry>& entries)
     {
         QList<Operation> fresh;
         QStringList changed;
@@ -428,6 +430,7 @@ private:
             Q_EMIT q->operationChanged(id);
         for (const auto& id : std::as_const(orphans))
             conclude(id, { OperationState::Unknown, {}, lostWithProcess(), {} }, [] {});
+        return orphans;
     }
 
     QTimer orphanTimer;

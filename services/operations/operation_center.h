@@ -12,6 +12,7 @@
 #include <QObject>
 #include <QString>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -45,6 +46,9 @@ struct OperationEnvironment
     std::function<std::optional<double>(const std::string& job)> bestLossOf;
     /// "pass" details of a bit-exact verification of a checkpoint; nullopt if it was not verified.
     std::function<std::optional<std::string>(const std::string& checkpoint)> verifiedAs;
+    /// After the request was taken: how long no answer is waited for before the operation becomes
+    /// Unknown. 0: 20 s on a local connection, else 5 minutes.
+    std::chrono::milliseconds silenceLimit { 0 };
 };
 
 /// Every change that the desk makes goes through here: plan, journal, send once, follow to an end
@@ -64,9 +68,9 @@ public:
     ~OperationCenter() override;
     Q_DISABLE_COPY_MOVE(OperationCenter)
 
-    /// Opens the journal. Unfinished records of processes that are gone become Unknown and are
-    /// looked up once in the background if their connection answers. The value is the number of
-    /// such records. Until this ended with success commit() refuses.
+    /// Opens the journal. Unfinished records of processes that are gone become Unknown, and these
+    /// are looked up once in the background if their connection answers. The value is the number
+    /// of Unknown records, older ones included. Until this ended with success commit() refuses.
     QFuture<Result<int>> start();
 
     /// Runs the preflight and builds the exact request; changes nothing. An Error means that the

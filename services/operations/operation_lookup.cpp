@@ -94,7 +94,7 @@ std::optional<OperationOutcome> hotloadEffect(
     const auto progress = hotloadProgress(replicas, identity);
     OperationOutcome outcome;
     if (progress.isDone) {
-        outcome = succeeded(encodeHotloadOutcome(identity, replicas, 0));
+        outcome = succeeded(encodeHotloadOutcome(identity, replicas, std::nullopt));
     } else if (!progress.failure.empty()) {
         outcome = failedWith(progress.failure, "Look at the replicas, then load again");
         outcome.error->unchanged =

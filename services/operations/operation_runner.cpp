@@ -11,6 +11,7 @@
 #include "services/operations/preflight.h"
 #include "services/runs/control_socket.h"
 
+#include <QPointer>
 #include <QTimer>
 
 #include <algorithm>
@@ -22,6 +23,9 @@ namespace {
 
     constexpr std::int64_t kDefaultTimeoutSeconds = 600;
     constexpr std::int64_t kMaxTimeoutSeconds = 24 * 3600;
+    constexpr qint64 kTellSilenceMs = 3000;
+    constexpr qint64 kLocalSilenceMs = 20'000; // long enough to start the backend again
+    constexpr qint64 kRemoteSilenceMs = 300'000; // a network may be away for minutes
     constexpr auto kDeploymentPoll = std::chrono::milliseconds(500);
     constexpr auto kDeploymentBudget = std::chrono::minutes(90); // 5,400 s, as the SDK waits
 
@@ -62,14 +66,18 @@ std::string readySummary(const std::vector<Replica>& replicas, const std::string
 }
 
 OperationRunner::OperationRunner(Operation operation, ConnectionServices services,
-    QString controlSocket, ControlSocket& control, Reports reports, QObject* parent)
+    QString controlSocket, ControlSocket& control, std::chrono::milliseconds silenceLimit,
+    Reports reports, QObject* parent)
     : QObject(parent)
     , m_operation(std::move(operation))
     , m_services(std::move(services))
     , m_controlSocket(std::move(controlSocket))
     , m_control(control)
     , m_reports(std::move(reports))
+    , m_silenceLimitMs(silenceLimit.count())
 {
+    if (m_silenceLimitMs <= 0)
+        m_silenceLimitMs = m_services.connection.isLocal ? kLocalSilenceMs : kRemoteSilenceMs;
 }
 
 void OperationRunner::start()
@@ -152,6 +160,7 @@ void OperationRunner::hotload()
 
 void OperationRunner::waitForReplicas()
 {
+    listen();
     const auto model = m_operation.request.headers.find(std::string(kHotloadModelHeader));
     const auto baseModel =
         model == m_operation.request.headers.end() ? std::string {} : model->second;
@@ -174,6 +183,7 @@ void OperationRunner::waitForReplicas()
 
 void OperationRunner::noteReplicas(const HotloadProgress& progress)
 {
+    heard();
     const auto identity = identityOf(m_operation);
     const auto phaseOf = [&](const Replica& replica) -> std::string {
         if (replica.isReady && replica.currentSnapshot == identity)
@@ -194,6 +204,32 @@ void OperationRunner::noteReplicas(const HotloadProgress& progress)
     m_reports.replicas(m_replicas, readySummary(m_replicas, identity));
 }
 
+void OperationRunner::listen()
+{
+    m_sinceAnswer.start();
+    connect(&m_silence, &QTimer::timeout, this, &OperationRunner::checkSilence);
+    m_silence.start(static_cast<int>(std::min<qint64>(1000, m_silenceLimitMs / 4)));
+}
+
+void OperationRunner::heard()
+{
+    m_sinceAnswer.start();
+    m_isSilenceTold = false;
+}
+
+void OperationRunner::checkSilence()
+{
+    const auto quiet = m_sinceAnswer.elapsed();
+    if (quiet > std::min(kTellSilenceMs, m_silenceLimitMs / 2)
+        && !std::exchange(m_isSilenceTold, true))
+        m_reports.stage("no answer", "the server does not answer; still trying");
+    if (quiet > m_silenceLimitMs)
+        fail({ Error::Code::Unknown,
+            "The server took the request, then did not answer for "
+                + std::to_string(m_silenceLimitMs / 1000) + " s",
+            {}, {}, {} });
+}
+
 void OperationRunner::create()
 {
     CreateDeployment request;
@@ -211,6 +247,7 @@ void OperationRunner::create()
             accepted(created->state);
             if (!wantsWait())
                 return succeed(encodeCliDeployment(*created));
+            listen();
             waitForDeployment({});
         });
 }
@@ -222,6 +259,8 @@ void OperationRunner::waitForDeployment(const std::string& lastSummary)
             if (!now && now.error().code != Error::Code::Unreachable
                 && now.error().code != Error::Code::Backend)
                 return fail(now.error());
+            if (now)
+                heard();
             if (now && isServing(*now))
                 return succeed(encodeCliDeployment(*now));
             if (now && hasFailed(*now))
@@ -311,6 +350,7 @@ void OperationRunner::end(OperationOutcome outcome)
 {
     if (std::exchange(m_isEnded, true))
         return;
+    m_silence.stop();
     const auto ended = m_reports.ended;
     deleteLater();
     ended(outcome);

@@ -5,9 +5,12 @@
 #include "services/core/result.h"
 #include "services/operations/operation_center.h"
 
+#include <QElapsedTimer>
 #include <QObject>
 #include <QString>
+#include <QTimer>
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -43,8 +46,10 @@ public:
         std::function<void(const OperationOutcome&)> ended; ///< once, last
     };
 
+    /// `silenceLimit`: as in OperationEnvironment.
     OperationRunner(Operation operation, ConnectionServices services, QString controlSocket,
-        ControlSocket& control, Reports reports, QObject* parent);
+        ControlSocket& control, std::chrono::milliseconds silenceLimit, Reports reports,
+        QObject* parent);
     Q_DISABLE_COPY_MOVE(OperationRunner)
 
     void start();
@@ -63,6 +68,9 @@ private:
     void fail(const Error& error);
     void end(OperationOutcome outcome);
     void noteReplicas(const HotloadProgress& progress);
+    void heard(); ///< the other side answered
+    void listen(); ///< begins to notice that it does not answer any more
+    void checkSilence();
     [[nodiscard]] bool wantsWait() const;
     [[nodiscard]] std::string text(const char* key) const;
 
@@ -73,6 +81,10 @@ private:
     Reports m_reports;
     std::vector<Replica> m_replicas;
     Time m_sentAt {};
+    QElapsedTimer m_sinceAnswer;
+    QTimer m_silence;
+    qint64 m_silenceLimitMs = 0;
+    bool m_isSilenceTold = false;
     bool m_isAccepted = false;
     bool m_isEnded = false;
 };

@@ -60,6 +60,7 @@ namespace {
                 return services;
             };
             environment.controlSocketOf = [socket](const std::string&) { return socket; };
+            environment.silenceLimit = std::chrono::milliseconds(400);
             center = std::make_unique<OperationCenter>(journal, clock, environment);
         }
         Desk(const Desk&) = delete;
@@ -340,6 +341,28 @@ private Q_SLOTS:
         QCOMPARE(toString(failed->state), "failed");
         QVERIFY(failed->errorMessage.find("checksum of layer 3 differs") != std::string::npos);
         QVERIFY(hasStage(*failed, "error"));
+    }
+
+    void backendThatDiesInALoad_leavesItUnknown()
+    {
+        Desk desk(m_file, *m_plane);
+        QVERIFY(ended(desk.center->start()));
+        const auto plan = ended(desk.center->plan(hotloadBase()));
+        m_plane->nextChange = Answer {};
+        m_plane->actsFirst = false; // the load never ends
+        const auto future = desk.center->commit(*plan);
+        QTRY_VERIFY(!desk.center->operations().isEmpty()
+            && hasStage(desk.center->operations().first(), "waiting"));
+        m_plane->server.close();
+        const auto lost = ended(future);
+        QVERIFY(lost);
+        QCOMPARE(toString(lost->state), "unknown");
+        QVERIFY(hasStage(*lost, "no answer"));
+        QVERIFY(lost->errorMessage.find("did not answer") != std::string::npos);
+        QCOMPARE(m_plane->posts(), 1);
+        const auto still = ended(desk.center->reconcile(QString::fromStdString(lost->id)));
+        QVERIFY(!still);
+        QVERIFY(still.error().code == Error::Code::Unreachable);
     }
 
     void deadBackend_cannotBeChecked()
