@@ -18,7 +18,6 @@
 #include <fstream>
 #include <functional>
 #include <map>
-#include <numeric>
 #include <random>
 #include <sstream>
 
@@ -206,32 +205,46 @@ void shuffle(std::vector<T>& items, std::mt19937_64& random)
         std::swap(items[i - 1], items[random() % i]);
 }
 
+void writeDocuments(const std::vector<std::string>& documents, const fs::path& path)
+{
+    std::ofstream file(path, std::ios::binary);
+    for (const auto& document : documents)
+        file << document << "\n\n";
+    if (!file.flush())
+        stop("cannot write " + path.string());
+}
+
 int makeCorpus(const fs::path& folder, std::uint64_t seed, std::size_t kib, const fs::path& out)
 {
     std::mt19937_64 random(seed);
     Grammar grammar(readFile(folder / "grammar.rules"));
-    auto documents = handWritten(folder);
-    const auto sizeOf = [](const std::vector<std::string>& all) {
-        return std::accumulate(all.begin(), all.end(), std::size_t { 0 },
-            [](std::size_t sum, const std::string& d) { return sum + d.size() + 2; });
-    };
-    const std::size_t written = sizeOf(documents);
-    // The texts written by hand come several times, so that they are half of what is seen.
-    const auto once = documents;
+    // Every 15th text written by hand and some made ones are never trained on.
+    std::vector<std::string> once;
+    std::vector<std::string> heldOut;
+    const auto byHand = handWritten(folder);
+    for (std::size_t i = 0; i < byHand.size(); ++i)
+        (i % 15 == 14 ? heldOut : once).push_back(byHand[i]);
+    std::size_t written = 0;
+    for (const auto& document : once)
+        written += document.size() + 2;
+    std::vector<std::string> documents;
     std::size_t made = 0;
     while (made < kib * 1024) {
         documents.push_back(grammar.document(random));
         made += documents.back().size() + 2;
     }
-    for (std::size_t copies = 1; written > 0 && copies * written < made; ++copies)
+    for (int i = 0; i < 12; ++i)
+        heldOut.push_back(grammar.document(random));
+    // The texts written by hand come several times, so that they are half of what is seen.
+    for (std::size_t copies = 0; written > 0 && copies * written < made; ++copies)
         documents.insert(documents.end(), once.begin(), once.end());
     shuffle(documents, random);
-    std::ofstream file(out, std::ios::binary);
-    for (const auto& document : documents)
-        file << document << "\n\n";
+    shuffle(heldOut, random);
     std::printf("%zu documents, %zu bytes by hand, %zu from the grammar\n", documents.size(),
         written, made);
-    return file.good() ? 0 : 1;
+    writeDocuments(documents, out);
+    writeDocuments(heldOut, out.string() + ".heldout");
+    return 0;
 }
 
 Datum windowOf(const std::string& text, std::size_t at, std::size_t length)
@@ -283,13 +296,9 @@ void replaceFolder(
 
 int pretrain(const fs::path& corpusFile, const fs::path& out, int steps)
 {
-    const std::string corpus = readFile(corpusFile);
-    const std::size_t cut = corpus.size() - corpus.size() / 20;
-    const std::string training = corpus.substr(0, cut);
-    const std::string heldOut = corpus.substr(cut);
-    ModelConfig config;
-    config.maxPositions = 512;
-    auto engine = need(Engine::create(config, 1, std::make_shared<ThreadPool>(2)));
+    const std::string training = readFile(corpusFile);
+    const std::string heldOut = readFile(corpusFile.string() + ".heldout");
+    auto engine = need(Engine::create(ModelConfig {}, 1, std::make_shared<ThreadPool>(2)));
     const fs::path state = out / "state";
     if (fs::exists(state))
         need(engine->loadState(state, true));
