@@ -70,7 +70,9 @@ namespace {
     void linkChains(QList<CheckpointRow>& rows)
     {
         QHash<QString, qsizetype> byId; // job + id
-        const auto key = [](const QString& job, const QString& id) { return job + u'#' + id; };
+        const auto key = [](const QString& job, const QString& id) -> QString {
+            return job + u'#' + id;
+        };
         for (qsizetype i = 0; i < rows.size(); ++i)
             byId.insert(key(rows.at(i).job, rows.at(i).shortName), i);
         for (qsizetype i = 0; i < rows.size(); ++i) {
