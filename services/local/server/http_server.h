@@ -41,7 +41,8 @@ struct HttpServerConfig
 };
 
 /// HTTP/1.1 server on one thread of its own: keep-alive, pipelining, limits, optional TLS.
-/// The handler and the gate run on that thread; neither may block for long.
+/// The handler and the gate run on that thread; neither may block for long. Every Responder must
+/// be gone before the server is destroyed.
 class HttpServer
 {
 public:
