@@ -79,8 +79,8 @@ struct PlotEvent
 {
     PlotEventKind kind = PlotEventKind::Snapshot;
     double x = 0; ///< in the axis kind of the data
-    QString id; ///< checkpoint or operation name; empty if none
-    QString text; ///< one line for the readout and screen readers
+    QString id {}; ///< checkpoint or operation name; empty if none
+    QString text {}; ///< one line for the readout and screen readers
     bool operator==(const PlotEvent&) const = default;
 };
 

@@ -17,13 +17,13 @@ class SpanLabel;
 struct Fact
 {
     QString label;
-    QString value;
-    QString note; ///< quieter, after the value: " · 2 promotable"
-    QString age; ///< right-aligned: "2 s"
+    QString value {};
+    QString note {}; ///< quieter, after the value: " · 2 promotable"
+    QString age {}; ///< right-aligned: "2 s"
     Tone tone = Tone::Normal;
     StatusKind status = StatusKind::None; ///< glyph before the value
     bool isMono = false; ///< an id: never elided by intent, fixed font
-    QString link; ///< not empty: the value is a link with this target
+    QString link {}; ///< not empty: the value is a link with this target
     bool operator==(const Fact&) const = default;
 };
 

@@ -11,11 +11,11 @@ namespace desk {
 /// One cell of a MarkTable: span markup, a bar, or an action.
 struct MarkCell
 {
-    QString markup; ///< text from outside must pass spanEscaped()
+    QString markup {}; ///< text from outside must pass spanEscaped()
     double fraction = -1; ///< >= 0: a bar instead of text
     double mark = -1; ///< tick on the bar
     Tone tone = Tone::Normal; ///< of the bar
-    QString action; ///< painted action, right-aligned
+    QString action {}; ///< painted action, right-aligned
     bool actionIsButton = false;
     bool isRight = false;
     bool operator==(const MarkCell&) const = default;
