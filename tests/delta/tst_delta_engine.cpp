@@ -213,16 +213,21 @@ TEST(cancel_leaves_nothing)
     const JobControl control { [&] { return ++calls > 3; }, {} };
     const auto engine = openEngine();
     const auto applied = engine->apply(
-        { chain.model("0"), { chain.delta("1") }, chain.folder / "out.safetensors", 2 }, control);
+        { chain.model("0"), { chain.delta("1") }, chain.folder / "out.safetensors", 1 }, control);
     CHECK(!applied && applied.error().code == Error::Code::Canceled);
     calls = 0;
     const auto made = engine->diff(
-        { chain.model("0"), chain.model("1"), chain.folder / "out.safetensors", 3, 2 }, control);
+        { chain.model("0"), chain.model("1"), chain.folder / "out.safetensors", 3, 1 }, control);
     CHECK(!made && made.error().code == Error::Code::Canceled);
     calls = 0;
     const auto verified =
-        engine->verify({ chain.model("0"), { chain.delta("1") }, {}, 2 }, control);
+        engine->verify({ chain.model("0"), { chain.delta("1") }, {}, 1 }, control);
     CHECK(!verified && verified.error().code == Error::Code::Canceled);
+    // Wanted from the start: no thread gets far.
+    const JobControl never { [] { return true; }, {} };
+    const auto stopped = engine->apply(
+        { chain.model("0"), { chain.delta("1") }, chain.folder / "out.safetensors", 3 }, never);
+    CHECK(!stopped && stopped.error().code == Error::Code::Canceled);
     CHECK(chain.folder.names() == before);
 }
 
