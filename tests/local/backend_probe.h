@@ -89,9 +89,11 @@ public:
     }
     std::vector<Replica> replicas(const std::string& deployment) const
     {
-        auto read =
-            decodeHotloadStatus(call("GET", kHotloadPath, {}, hotloadHeaders(deployment)).body);
-        CHECK(read.has_value());
+        const auto reply = call("GET", kHotloadPath, {}, hotloadHeaders(deployment));
+        auto read = decodeHotloadStatus(reply.body);
+        if (!read)
+            fail(__FILE__, __LINE__,
+                "hot-load status " + std::to_string(reply.status) + ": " + reply.body);
         return *read;
     }
     /// Until every replica is at rest.

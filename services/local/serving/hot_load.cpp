@@ -241,58 +241,59 @@ void ServingService::load(const LoadTicket& ticket)
 void ServingService::endLoad(const LoadTicket& ticket, Result<std::filesystem::path> folder,
     std::shared_ptr<const InferenceModel> model)
 {
-    std::filesystem::path stale;
-    {
-        const std::scoped_lock lock(m_mutex);
-        auto& state = *ticket.replica;
-        const auto found = m_deployments.find(ticket.deployment);
-        const bool isCurrent = found != m_deployments.end()
-            && std::find(
-                   found->second.replicas.begin(), found->second.replicas.end(), ticket.replica)
-                != found->second.replicas.end();
-        state.isLoading = false;
-        if (m_isStopping && !folder)
-            return; // the next start goes on with it
-        if (!isCurrent || found->second.row.targetSerial != ticket.serial) {
-            if (folder && model)
-                stale = *folder;
-            if (isCurrent)
-                beginLoads(found->second, 0);
-        } else {
-            auto row = state.row;
-            row.serial = ticket.serial;
-            row.seconds =
-                std::chrono::duration<double>(std::chrono::steady_clock::now() - state.started)
-                    .count();
-            row.failedTarget = folder ? std::string {} : ticket.identity;
-            row.error = folder ? std::string {} : folder.error().message;
-            if (folder && model) {
-                row.folder = "replicas/" + ticket.deployment + "/" + std::to_string(row.index) + "/"
-                    + folder->filename().string();
-                row.snapshot = ticket.identity;
-            }
-            // The row first: a replica that says it serves a snapshot does so after a crash, too.
-            auto stored = m_store.updateReplica(row);
-            if (!stored) {
-                row = state.row;
-                row.error = stored.error().message;
-                stale = folder && model ? *folder : std::filesystem::path {};
-                model.reset();
-            } else if (model && !state.row.folder.empty()) {
-                stale = m_store.absolute(state.row.folder);
-            }
-            state.row = row;
-            state.stage = row.error.empty() ? "ready" : "error";
-            state.target = ticket.identity;
-            if (model)
-                state.model = std::move(model);
-            logLine(row.error.empty() ? LogLevel::Info : LogLevel::Warning,
-                "replica " + row.pod + (row.error.empty() ? " serves " : " failed to load ")
-                    + ticket.identity + (row.error.empty() ? "" : ": " + row.error));
-        }
-    }
+    if (m_isStopping && !folder)
+        return; // the next start goes on with it
+    const auto stale = recordLoad(ticket, folder, std::move(model));
     if (!stale.empty())
         removeTree(stale);
+    const std::scoped_lock lock(m_mutex);
+    auto& state = *ticket.replica;
+    state.isLoading = false;
+    state.stage = state.row.error.empty() ? "ready" : "error";
+    const auto found = m_deployments.find(ticket.deployment);
+    if (found != m_deployments.end() && found->second.row.targetSerial != ticket.serial)
+        beginLoads(found->second, 0); // another load was asked for meanwhile
+}
+
+std::filesystem::path ServingService::recordLoad(const LoadTicket& ticket,
+    const Result<std::filesystem::path>& folder, std::shared_ptr<const InferenceModel> model)
+{
+    const std::scoped_lock lock(m_mutex);
+    const auto fresh = folder && model ? *folder : std::filesystem::path {};
+    auto& state = *ticket.replica;
+    const auto found = m_deployments.find(ticket.deployment);
+    const bool isCurrent = found != m_deployments.end()
+        && found->second.row.targetSerial == ticket.serial
+        && std::find(found->second.replicas.begin(), found->second.replicas.end(), ticket.replica)
+            != found->second.replicas.end();
+    if (!isCurrent)
+        return fresh;
+    auto row = state.row;
+    row.serial = ticket.serial;
+    row.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - state.started).count();
+    row.failedTarget = folder ? std::string {} : ticket.identity;
+    row.error = folder ? std::string {} : folder.error().message;
+    if (!fresh.empty()) {
+        row.folder = "replicas/" + ticket.deployment + "/" + std::to_string(row.index) + "/"
+            + fresh.filename().string();
+        row.snapshot = ticket.identity;
+    }
+    state.target = ticket.identity;
+    // The row first: a replica that says it serves a snapshot does so after a crash, too.
+    if (auto stored = m_store.updateReplica(row); !stored) {
+        state.row.error = stored.error().message;
+        return fresh;
+    }
+    auto stale = !fresh.empty() && !state.row.folder.empty() ? m_store.absolute(state.row.folder)
+                                                             : std::filesystem::path {};
+    state.row = row;
+    if (model)
+        state.model = std::move(model);
+    logLine(row.error.empty() ? LogLevel::Info : LogLevel::Warning,
+        "replica " + row.pod + (row.error.empty() ? " serves " : " failed to load ")
+            + ticket.identity + (row.error.empty() ? "" : ": " + row.error));
+    return stale;
 }
 
 } // namespace desk::local

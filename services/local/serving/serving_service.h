@@ -102,6 +102,9 @@ private:
     void load(const LoadTicket& ticket);
     void endLoad(const LoadTicket& ticket, Result<std::filesystem::path> folder,
         std::shared_ptr<const InferenceModel> model);
+    /// Commits the end of a load; the folder that nobody needs any more.
+    [[nodiscard]] std::filesystem::path recordLoad(const LoadTicket& ticket,
+        const Result<std::filesystem::path>& folder, std::shared_ptr<const InferenceModel> model);
     [[nodiscard]] Replica replicaOf(const ReplicaState& state) const;
     [[nodiscard]] Deployment recordOf(const Live& live) const;
     void answerHotloadPost(const HttpRequest& request, const Responder& responder);
