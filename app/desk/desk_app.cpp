@@ -75,6 +75,10 @@ OperationEnvironment DeskApp::environment()
         const auto run = m_runs.runOfJob(job);
         return run ? lossAtStep(*run, step) : std::nullopt;
     };
+    environment.bestLossOf = [this](const std::string& job) -> std::optional<double> {
+        const auto run = m_runs.runOfJob(job);
+        return run ? run->bestLoss : std::nullopt;
+    };
     environment.verifiedAs = [this](const std::string& checkpoint) -> std::optional<std::string> {
         if (m_views.empty())
             return std::nullopt;

@@ -44,7 +44,8 @@ struct OperationEnvironment
     /// Loss of a run at a step, and its lowest one; nullopt if not known. These may be empty.
     std::function<std::optional<double>(const std::string& job, std::int64_t step)> lossAt;
     std::function<std::optional<double>(const std::string& job)> bestLossOf;
-    /// "pass" details of a bit-exact verification of a checkpoint; nullopt if it was not verified.
+    /// Verdict of the last verification of a checkpoint, "exact", "partial" or "mismatch", perhaps
+    /// with details behind it; nullopt if it was not verified.
     std::function<std::optional<std::string>(const std::string& checkpoint)> verifiedAs;
     /// After the request was taken: how long no answer is waited for before the operation becomes
     /// Unknown. 0: 20 s on a local connection, else 5 minutes.

@@ -17,13 +17,11 @@
 namespace desk {
 namespace {
 
-    using namespace std::chrono_literals;
-
-    constexpr auto kLookAgain = 500ms;
-    constexpr auto kLookFor = 10s;
-    constexpr auto kRemotePatience = 10min;
+    constexpr std::chrono::milliseconds kLookAgain { 500 };
+    constexpr std::chrono::seconds kLookFor { 10 };
+    constexpr std::chrono::minutes kRemotePatience { 10 };
     // Clocks of two machines may differ this much.
-    constexpr auto kClockSlack = 2min;
+    constexpr std::chrono::minutes kClockSlack { 2 };
 
     OperationOutcome succeeded(std::string result)
     {

@@ -276,10 +276,7 @@ void planHotload(OperationPlan& plan, const OperationFacts& facts)
         chain = checkChain(checks, plan, facts, *row);
     checkNotLoading(checks, facts, identity);
     checkServed(checks, facts, identity);
-    if (facts.verified)
-        checks.pass("verified", "Verified", *facts.verified);
-    else
-        checks.unknown("verified", "Verified", "not verified on this machine", "Verify it first");
+    checkVerified(checks, facts);
     if (row)
         checkNewerSnapshot(checks, facts, *row);
     addHotloadEffect(checks, plan, facts, row, identity, chain.isDelta);

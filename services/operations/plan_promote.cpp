@@ -5,6 +5,7 @@
 #include "services/operations/preflight.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace desk {
 namespace {
@@ -101,15 +102,6 @@ namespace {
         checks.pass(kId, kTitle, "the trainer exists");
     }
 
-    void checkVerified(CheckList& checks, const OperationFacts& facts)
-    {
-        if (facts.verified)
-            checks.pass("verified", "Verified", *facts.verified);
-        else
-            checks.unknown(
-                "verified", "Verified", "not verified on this machine", "Verify it first");
-    }
-
     void checkNewer(CheckList& checks, const Checkpoint& row, const OperationFacts& facts)
     {
         for (const auto& other : facts.checkpoints) { // newest first
@@ -128,8 +120,8 @@ namespace {
     {
         if (!facts.loss || !facts.bestLoss)
             return;
-        // A tenth of a percent: less is the noise of one batch.
-        if (*facts.loss > *facts.bestLoss + 0.001 * std::abs(*facts.bestLoss))
+        // Two percent: less is the noise of one batch.
+        if (*facts.loss > *facts.bestLoss + 0.02 * std::abs(*facts.bestLoss))
             return checks.warn("loss", "Best loss",
                 "loss " + lossText(*facts.loss) + " here, lowest " + lossText(*facts.bestLoss));
         checks.pass(

@@ -115,6 +115,21 @@ void CheckList::effect(std::string what, std::string before, std::string after, 
     m_plan.effect.push_back({ std::move(what), std::move(before), std::move(after), isWarning });
 }
 
+void checkVerified(CheckList& checks, const OperationFacts& facts)
+{
+    constexpr auto kId = "verified";
+    constexpr auto kTitle = "Verified";
+    if (!facts.verified)
+        return checks.unknown(kId, kTitle, "not verified on this machine", "Verify it first");
+    if (facts.verified->rfind("mismatch", 0) == 0)
+        return checks.fail(kId, kTitle,
+            "its weights are not what the delta says: " + *facts.verified,
+            "Do not serve it; save a new base");
+    if (facts.verified->rfind("partial", 0) == 0)
+        return checks.warn(kId, kTitle, "only a part was checked", "Verify it whole");
+    checks.pass(kId, kTitle, *facts.verified == "exact" ? "bit-exact" : *facts.verified);
+}
+
 const Checkpoint* findCheckpoint(const std::vector<Checkpoint>& rows, const std::string& name)
 {
     const auto it = std::find_if(

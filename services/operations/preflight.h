@@ -42,6 +42,8 @@ private:
     OperationPlan& m_plan;
 };
 
+/// Whether somebody has proved the checkpoint's weights on this machine.
+void checkVerified(CheckList& checks, const OperationFacts& facts);
 [[nodiscard]] const Checkpoint* findCheckpoint(
     const std::vector<Checkpoint>& rows, const std::string& name);
 /// The server's step, else the number in "step-0010-a1b2c3d4".

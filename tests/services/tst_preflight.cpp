@@ -194,6 +194,10 @@ private Q_SLOTS:
             [](auto& facts, auto&) { facts.job->state = JobState::Deleted; });
         add("verified", "verified", "pass",
             [](auto& facts, auto&) { facts.verified = "bit-exact, 21 of 21 tensors"; });
+        add("verified with a mismatch", "verified", "fail",
+            [](auto& facts, auto&) { facts.verified = "mismatch"; });
+        add("verified in part", "verified", "warn",
+            [](auto& facts, auto&) { facts.verified = "partial"; });
         add("newest", "newer", "pass",
             [](auto& facts, auto&) { facts.checkpoints.erase(facts.checkpoints.begin()); });
         add("best loss", "loss", "pass", [](auto& facts, auto&) {
