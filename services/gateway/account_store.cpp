@@ -16,6 +16,7 @@ namespace {
     constexpr int kIdlePollMs = 10'000;
     constexpr int kNearMaxPollMs = 5'000;
     constexpr int kFarMaxPollMs = 60'000;
+    constexpr qint64 kMaxPauseMs = 86'400'000;
 
     template <class T>
     ListChange differences(const std::vector<T>& before, const std::vector<T>& after)
@@ -352,10 +353,16 @@ int AccountStore::nextDelayMs() const
     const bool isBusy = std::any_of(m_jobs.begin(), m_jobs.end(), isMoving);
     const int suited = isNear ? kNearPollMs : isBusy ? kBusyPollMs : kIdlePollMs;
     const int usual = m_interval ? static_cast<int>(m_interval->count()) : suited;
-    if (m_failures == 0)
-        return usual;
     const int most = isNear ? kNearMaxPollMs : kFarMaxPollMs;
-    return std::min(most, usual << std::min(m_failures, 6));
+    const int own = m_failures == 0 ? usual : std::min(most, usual << std::min(m_failures, 6));
+    // A server that has asked for a pause gets it; refreshNow() is the user's way around it.
+    const auto asked = std::min<qint64>(m_client.http().serverPause().count(), kMaxPauseMs);
+    return std::max(own, static_cast<int>(asked));
+}
+
+std::chrono::milliseconds AccountStore::untilNextPoll() const
+{
+    return m_timer.isActive() ? m_timer.remainingTimeAsDuration() : std::chrono::milliseconds(-1);
 }
 
 } // namespace desk

@@ -88,6 +88,8 @@ public:
     [[nodiscard]] const std::optional<Error>& linkError() const { return m_linkError; }
     [[nodiscard]] const Connection& connection() const;
     [[nodiscard]] int requestsPerMinute() const;
+    /// For a countdown on screen; negative while a poll is under way or polling is paused.
+    [[nodiscard]] std::chrono::milliseconds untilNextPoll() const;
 
 Q_SIGNALS:
     void jobsChanged(const desk::ListChange& change);

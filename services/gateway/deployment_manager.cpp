@@ -43,9 +43,16 @@ namespace {
         return request;
     }
 
-    std::string describe(const Replica& replica)
+    /// Its name, or its number from 1 where the server names none.
+    std::string labelOf(const Replica& replica, std::size_t index)
     {
-        return replica.identity + (replica.error.empty() ? "" : " (" + replica.error + ")");
+        return "replica "
+            + (replica.identity.empty() ? std::to_string(index + 1) : replica.identity);
+    }
+
+    void addTo(std::string& list, const std::string& item)
+    {
+        list += (list.empty() ? "" : ", ") + item;
     }
 
 } // namespace
@@ -54,17 +61,28 @@ HotloadProgress hotloadProgress(std::vector<Replica> replicas, const std::string
 {
     HotloadProgress progress;
     std::string failed;
-    for (const auto& replica : replicas) {
-        if (replica.isReady && replica.currentSnapshot == expected)
+    std::string others;
+    for (std::size_t i = 0; i < replicas.size(); ++i) {
+        const auto& replica = replicas[i];
+        if (replica.isReady && replica.currentSnapshot == expected) {
             ++progress.readyCount;
-        else if (replica.stage == "error" && replica.targetSnapshot == expected)
-            failed += (failed.empty() ? "" : ", ") + describe(replica);
+            continue;
+        }
+        const auto label = labelOf(replica, i);
+        addTo(others,
+            label + " on " + (replica.currentSnapshot.empty() ? "nothing" : replica.currentSnapshot)
+                + " (" + replica.stage + ")");
+        if (replica.stage == "error" && replica.targetSnapshot == expected)
+            addTo(failed, label + (replica.error.empty() ? "" : " (" + replica.error + ")"));
     }
     const auto count = static_cast<int>(replicas.size());
     progress.isDone = count > 0 && progress.readyCount == count;
+    const bool isMixed = progress.readyCount > 0 && !progress.isDone;
+    const auto share = std::to_string(progress.readyCount) + " of " + std::to_string(count);
+    progress.summary = (isMixed ? "Mixed: " : "") + share + " on " + expected
+        + (others.empty() ? "" : ", " + others);
     if (!failed.empty())
-        progress.failure = "replica " + failed + " failed on " + expected + "; "
-            + std::to_string(progress.readyCount) + " of " + std::to_string(count) + " serve it";
+        progress.failure = failed + " failed on " + expected + "; " + share + " serve it";
     progress.replicas = std::move(replicas);
     return progress;
 }

@@ -30,6 +30,8 @@ struct HotloadProgress
     std::vector<Replica> replicas;
     int readyCount = 0; ///< ready with the expected snapshot
     bool isDone = false; ///< all replicas, and at least one
+    /// "4 of 4 on step-12", "Mixed: 3 of 4 on step-12, replica 3 on step-11 (error)"
+    std::string summary;
     std::string failure; ///< not empty: a replica failed on the expected snapshot
 };
 /// `expected` is the identity that was posted. A stage "error" with another or no target is stale

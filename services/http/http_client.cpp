@@ -9,6 +9,7 @@
 #include <QNetworkAccessManager>
 #include <QNetworkProxyFactory>
 
+#include <algorithm>
 #include <array>
 
 using namespace Qt::StringLiterals;
@@ -132,6 +133,16 @@ int HttpClient::requestsPerMinute() const
 {
     const auto first = std::lower_bound(m_recent.begin(), m_recent.end(), steadyMs() - kMinuteMs);
     return static_cast<int>(m_recent.end() - first);
+}
+
+std::chrono::milliseconds HttpClient::serverPause() const
+{
+    return std::chrono::milliseconds(std::max<qint64>(0, m_pausedUntil - steadyMs()));
+}
+
+void HttpClient::noteServerPause(std::chrono::milliseconds wait)
+{
+    m_pausedUntil = std::max(m_pausedUntil, steadyMs() + wait.count());
 }
 
 HttpHeaders redacted(const HttpHeaders& headers)

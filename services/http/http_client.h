@@ -38,12 +38,14 @@ struct HttpRequest
     std::chrono::milliseconds retryBudget { 20'000 }; ///< no new attempt starts after it
     int maxAttempts = 4; ///< for idempotent requests
     qint64 maxReplyBytes = qint64 { 32 } << 20;
+    /// Handed over as replies, beside 2xx: 408 of a long poll is an answer like another.
+    QList<int> acceptedStatuses;
     std::string doing; ///< the attempt in words for error messages: "promote the checkpoint"
 };
 
 struct HttpReply
 {
-    int status = 0; ///< 200 … 299
+    int status = 0; ///< 200 … 299, or one of acceptedStatuses
     HttpHeaders headers; ///< names in lower case
     QByteArray body;
     int attempts = 1;
@@ -56,6 +58,7 @@ struct RetryPolicy
     std::chrono::milliseconds firstDelay { 500 };
     std::chrono::milliseconds maxDelay { 16'000 };
     double jitter = 0.25; ///< share of the delay that is random, downwards
+    std::chrono::milliseconds minRateDelay { 1'000 }; ///< after 429, and for any Retry-After
 };
 
 /// All HTTP of one connection: keys, TLS, time-outs, retries, limits, errors.
@@ -92,6 +95,9 @@ public:
     [[nodiscard]] int requestsPerMinute() const;
     [[nodiscard]] qint64 requestCount() const { return m_requestCount; }
     void countRequest(); ///< called by each attempt
+    /// How long the server has asked to be left alone (Retry-After of 429 and 503); 0: it has not.
+    [[nodiscard]] std::chrono::milliseconds serverPause() const;
+    void noteServerPause(std::chrono::milliseconds wait); ///< called by the attempts
 
 private:
     Connection m_connection;
@@ -101,6 +107,7 @@ private:
     std::optional<QSslConfiguration> m_tls; // read on first use of https
     QList<qint64> m_recent; // milliseconds of a steady clock, oldest first
     qint64 m_requestCount = 0;
+    qint64 m_pausedUntil = 0; // milliseconds of the same clock
 };
 
 /// Header lines with the values of X-Api-Key, Authorization, Cookie, Set-Cookie and anything that

@@ -64,19 +64,27 @@ namespace {
             != kRetriedStatuses.end();
     }
 
-    /// Seconds or an HTTP date; never negative; nullopt if it is neither.
-    std::optional<std::chrono::milliseconds> retryAfter(const QByteArray& value)
+    QDateTime httpDate(const QByteArray& value)
+    {
+        auto time = QLocale::c().toDateTime(
+            QString::fromLatin1(value.trimmed()), u"ddd, dd MMM yyyy HH:mm:ss 'GMT'"_s);
+        time.setTimeSpec(Qt::UTC);
+        return time;
+    }
+
+    /// Seconds or an HTTP date, which counts from the server's own Date; nullopt if it is neither.
+    std::optional<std::chrono::milliseconds> retryAfter(
+        const QByteArray& value, const QByteArray& serverDate)
     {
         bool isNumber = false;
         const double seconds = value.trimmed().toDouble(&isNumber);
         if (isNumber && seconds >= 0 && seconds < 1e6)
             return std::chrono::milliseconds(static_cast<qint64>(seconds * 1000));
-        auto when = QLocale::c().toDateTime(
-            QString::fromLatin1(value.trimmed()), u"ddd, dd MMM yyyy HH:mm:ss 'GMT'"_s);
+        const auto when = httpDate(value);
         if (!when.isValid())
             return std::nullopt;
-        when.setTimeSpec(Qt::UTC);
-        const auto wait = QDateTime::currentDateTimeUtc().msecsTo(when);
+        const auto now = httpDate(serverDate);
+        const auto wait = (now.isValid() ? now : QDateTime::currentDateTimeUtc()).msecsTo(when);
         return std::chrono::milliseconds(std::max<qint64>(0, wait));
     }
 
@@ -135,7 +143,8 @@ QNetworkRequest HttpExchange::networkRequest() const
     request.setAttribute(QNetworkRequest::AuthenticationReuseAttribute, QNetworkRequest::Manual);
     request.setAttribute(
         QNetworkRequest::CacheLoadControlAttribute, QNetworkRequest::AlwaysNetwork);
-    request.setAttribute(QNetworkRequest::Http2AllowedAttribute, !isLoopback(m_request.url));
+    // Qt fails the request that meets a GOAWAY, and writes must not be repeated.
+    request.setAttribute(QNetworkRequest::Http2AllowedAttribute, false);
     if (const auto& tls = m_client.tls(); tls)
         request.setSslConfiguration(*tls);
     request.setHeader(QNetworkRequest::ContentTypeHeader, u"application/json"_s);
@@ -181,7 +190,8 @@ void HttpExchange::attempt()
     connect(m_reply, &QNetworkReply::readyRead, this, &HttpExchange::readBody);
     connect(m_reply, &QNetworkReply::sslErrors, this, [this](const QList<QSslError>& errors) {
         if (!errors.isEmpty())
-            m_tlsProblem = errors.first().errorString();
+            m_tlsProblem = errors.first().errorString() + u"; issuer: "_s
+                + errors.first().certificate().issuerDisplayName();
     });
     connect(m_reply, &QNetworkReply::finished, this, &HttpExchange::replyFinished);
     m_connectTimer.start(m_request.connectTimeout);
@@ -290,7 +300,7 @@ void HttpExchange::judgeStatus(int status)
     reply.attempts = m_attempts;
     for (const auto& [name, value] : m_reply->rawHeaderPairs())
         reply.headers.append({ name.toLower(), value });
-    if (status >= 200 && status < 300) {
+    if ((status >= 200 && status < 300) || m_request.acceptedStatuses.contains(status)) {
         reply.body = std::move(m_body);
         finish(std::move(reply));
         return;
@@ -307,12 +317,21 @@ void HttpExchange::judgeStatus(int status)
         error.message += "; it may have taken effect";
         error.next = "Do not send it again: reconcile, to see what the server did";
     }
-    if (!m_request.isIdempotent || !isRetriedStatus(status)) {
+    const bool isRate = status == 429 || status == 503;
+    auto wished = retryAfter(reply.header("retry-after"), reply.header("date"));
+    if (wished)
+        wished = std::max(*wished, m_client.retryPolicy().minRateDelay);
+    if (wished && isRate)
+        m_client.noteServerPause(*wished);
+    // 429 on a create without a time to wait says quota, not pace.
+    const bool isQuota = status == 429 && !wished && m_request.method != "GET";
+    if (!m_request.isIdempotent || !isRetriedStatus(status) || isQuota) {
         finish(std::move(error));
         return;
     }
-    const auto wished = retryAfter(reply.header("retry-after"));
-    retryOr(std::move(error), wished ? wished : backOff());
+    if (!wished && status == 429)
+        wished = std::max(backOff(), m_client.retryPolicy().minRateDelay);
+    retryOr(std::move(error), wished ? *wished : backOff());
 }
 
 std::chrono::milliseconds HttpExchange::backOff() const
@@ -324,21 +343,21 @@ std::chrono::milliseconds HttpExchange::backOff() const
     return std::chrono::milliseconds(static_cast<qint64>(full * kept));
 }
 
-void HttpExchange::retryOr(Error error, std::optional<std::chrono::milliseconds> wait)
+void HttpExchange::retryOr(Error error, std::chrono::milliseconds wait)
 {
     const auto spent = std::chrono::milliseconds(m_age.elapsed());
-    const bool isPatient = wait && *wait <= kMaxRetryAfter && m_attempts < m_request.maxAttempts
-        && spent + *wait <= m_request.retryBudget;
+    const bool isPatient = wait <= kMaxRetryAfter && m_attempts < m_request.maxAttempts
+        && spent + wait <= m_request.retryBudget;
     if (!isPatient) {
-        if (wait && error.code == Error::Code::Quota)
-            error.next = "Wait " + secondsText(*wait) + ", then try again";
+        if (error.code == Error::Code::Quota)
+            error.next = "Wait " + secondsText(wait) + ", then try again";
         finish(std::move(error));
         return;
     }
     m_reply->disconnect(this);
     m_reply->deleteLater();
     m_reply = nullptr;
-    QTimer::singleShot(*wait, this, [this] {
+    QTimer::singleShot(wait, this, [this] {
         if (!m_isOver)
             attempt();
     });

@@ -11,7 +11,6 @@
 #include <QTimer>
 
 #include <memory>
-#include <optional>
 
 namespace desk {
 
@@ -44,7 +43,7 @@ private:
     void replyFinished();
     void judgeFailure();
     void judgeStatus(int status);
-    void retryOr(Error error, std::optional<std::chrono::milliseconds> wait);
+    void retryOr(Error error, std::chrono::milliseconds wait);
     [[nodiscard]] std::chrono::milliseconds backOff() const;
     [[nodiscard]] Error transportError() const;
     [[nodiscard]] std::string doing() const;

@@ -22,7 +22,7 @@ namespace {
 
     constexpr qint64 kMaxKeyFile = 4096;
     // A desktop without a key service can leave a job without an answer.
-    constexpr std::chrono::milliseconds kKeyringPatience { 10'000 };
+    constexpr std::chrono::milliseconds kKeyringPatience { 3'000 };
 
     Result<QByteArray> jobResult(const QKeychain::Job& job)
     {
@@ -44,7 +44,7 @@ namespace {
         QObject::connect(job, &QKeychain::Job::finished, guard,
             [errand](QKeychain::Job* ended) { errand->finish(jobResult(*ended)); });
         errand->after(kKeyringPatience, [self = errand.get()] {
-            self->finish(Error { Error::Code::Unreadable, "The keyring gave no answer", {},
+            self->finish(Error { Error::Code::Unreadable, "The keyring does not answer", {},
                 "Unlock the keyring, or keep the key for this run only", {} });
         });
         job->start();
@@ -83,15 +83,21 @@ QFuture<Result<StoredKey>> KeyStore::load(const QString& connection)
         return finishedFuture<StoredKey>(StoredKey {});
     auto* job = new QKeychain::ReadPasswordJob(serviceName());
     job->setKey(connection);
-    return mapFuture<StoredKey>(
-        run(job, this), this, [this, connection](const Result<QByteArray>& result) {
-            if (!result && result.error().code != Error::Code::NotFound)
-                return Result<StoredKey>(result.error());
-            if (!result || result->isEmpty())
-                return Result<StoredKey>(StoredKey {});
-            m_known[connection] = { *result, KeyPlace::Keyring };
-            return Result<StoredKey>(m_known[connection]);
-        });
+    // Also an answer that comes after our patience is taken.
+    connect(job, &QKeychain::Job::finished, this, [this, connection](QKeychain::Job* ended) {
+        const auto key = jobResult(*ended);
+        if (!key || key->isEmpty() || !m_known.value(connection).key.isEmpty())
+            return;
+        m_known[connection] = { *key, KeyPlace::Keyring };
+        Q_EMIT keyArrived(connection);
+    });
+    return mapFuture<StoredKey>(run(job, this), this, [](const Result<QByteArray>& result) {
+        if (!result && result.error().code != Error::Code::NotFound)
+            return Result<StoredKey>(result.error());
+        if (!result || result->isEmpty())
+            return Result<StoredKey>(StoredKey {});
+        return Result<StoredKey>(StoredKey { *result, KeyPlace::Keyring });
+    });
 }
 
 QFuture<Status> KeyStore::remove(const QString& connection)

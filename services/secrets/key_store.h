@@ -40,13 +40,17 @@ public:
     /// Keyring if it can be used and the caller wants it, else ThisRun. The result says which.
     [[nodiscard]] QFuture<Result<KeyPlace>> store(
         const QString& connection, const QByteArray& key, bool wantsKeyring);
-    /// NotFound is not an error: place None.
+    /// A key that is not there is no error: place None. Unreadable if the keyring gives no answer
+    /// within 3 s; one that comes later is kept and announced by keyArrived.
     [[nodiscard]] QFuture<Result<StoredKey>> load(const QString& connection);
     [[nodiscard]] QFuture<Status> remove(const QString& connection);
     /// The key of this run without asking the keyring: stored or loaded before; empty if none.
     [[nodiscard]] QByteArray known(const QString& connection) const;
     /// For tests and machines without a keyring.
     void setKeyringEnabled(bool isEnabled) { m_isKeyringEnabled = isEnabled; }
+
+Q_SIGNALS:
+    void keyArrived(const QString& connection); ///< known() has it now
 
 private:
     QMap<QString, StoredKey> m_known;

@@ -15,6 +15,7 @@ namespace {
     constexpr std::chrono::milliseconds kPollTimeout = 45s; // trainer.md 5.4
     // A trainer that stays away longer has lost the live model.
     constexpr std::chrono::milliseconds kMaxSilence = 60s;
+    constexpr const char* kTryAgain = R"({"type":"try_again"})";
 
     Error failureOf(const FutureReply& reply, const std::string& doing)
     {
@@ -44,9 +45,12 @@ namespace {
                 trainerRequest(baseUrl, "retrieve_future", encodeRetrieve(requestId), doing);
             request.totalTimeout = kPollTimeout;
             request.maxAttempts = 1; // the waits between polls are ours
+            request.acceptedStatuses = { 408 }; // pending, in the words of some trainers
             errand->await(http.send(std::move(request)),
                 [self = shared_from_this()](Result<HttpReply> reply) {
-                    if (reply)
+                    if (reply && reply->status == 408)
+                        self->judge(kTryAgain);
+                    else if (reply)
                         self->judge(reply->body.toStdString());
                     else
                         self->endure(reply.error());

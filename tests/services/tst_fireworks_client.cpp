@@ -422,6 +422,29 @@ private Q_SLOTS:
                         "1 of 2 serve it"));
     }
 
+    void fleetIsDescribedAsItIs()
+    {
+        // Replicas without a name, as some servers report them.
+        std::vector<Replica> fleet { { "", "step-12", true, "idle", "step-12", "", {} },
+            { "", "step-12", true, "idle", "step-12", "", {} },
+            { "", "step-11", true, "error", "step-12", "", {} },
+            { "", "step-11", false, "loading", "step-12", "", {} } };
+        auto seen = hotloadProgress(fleet, "step-12");
+        QCOMPARE(seen.summary,
+            std::string("Mixed: 2 of 4 on step-12, replica 3 on step-11 (error), "
+                        "replica 4 on step-11 (loading)"));
+        QVERIFY(!seen.isDone);
+        fleet[3] = fleet[0];
+        seen = hotloadProgress(fleet, "step-12");
+        QCOMPARE(
+            seen.summary, std::string("Mixed: 3 of 4 on step-12, replica 3 on step-11 (error)"));
+        QCOMPARE(seen.failure, std::string("replica 3 failed on step-12; 3 of 4 serve it"));
+        fleet[2] = { "", "step-12", true, "error", "step-09", "", {} }; // stale
+        seen = hotloadProgress(fleet, "step-12");
+        QCOMPARE(seen.summary, std::string("4 of 4 on step-12"));
+        QVERIFY(seen.isDone && seen.failure.empty());
+    }
+
     void hotloadThatDoesNotEndIsUnknown()
     {
         m_server->push(200, "{}");

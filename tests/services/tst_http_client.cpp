@@ -66,7 +66,7 @@ private Q_SLOTS:
     {
         m_server = std::make_unique<ScriptedServer>();
         m_client = std::make_unique<HttpClient>(connectionTo(m_server->url()), [] { return kKey; });
-        m_client->setRetryPolicy({ 5ms, 20ms, 0.25 });
+        m_client->setRetryPolicy({ 5ms, 20ms, 0.25, 100ms });
     }
     void cleanup()
     {
@@ -263,6 +263,56 @@ private Q_SLOTS:
         QCOMPARE(reply->attempts, 2);
     }
 
+    void retryAfterAsDateCountsFromTheServersClock()
+    {
+        Answer busy;
+        busy.status = 503;
+        busy.headers = { { "Retry-After", "Mon, 25 Nov 2080 07:00:00 GMT" },
+            { "Date", "Mon, 25 Nov 2080 07:00:00 GMT" } };
+        m_server->push(busy);
+        m_server->push(200, "{}");
+        QVERIFY(wait(m_client->send(request("GET", true)))); // not in 2080
+    }
+
+    void nonsenseRetryAfterMeansOwnBackOff()
+    {
+        for (const char* value : { "-3", "soon" }) {
+            Answer busy;
+            busy.status = 429;
+            busy.headers = { { "Retry-After", value } };
+            m_server->push(busy);
+        }
+        m_server->push(200, "{}");
+        QElapsedTimer clock;
+        clock.start();
+        const auto reply = wait(m_client->send(request("GET", true)));
+        QVERIFY(reply);
+        QCOMPARE(reply->attempts, 3);
+        QVERIFY(clock.elapsed() >= 200); // never faster than the floor after 429
+        QCOMPARE(m_client->serverPause().count(), 0);
+    }
+
+    void quotaOfACreateIsNotRepeated()
+    {
+        m_server->push(
+            429, R"({"code":8,"message":"quota training-h100-count exhausted: 32 of 32"})");
+        const auto reply = wait(m_client->send(request("POST", true)));
+        QCOMPARE(codeOf(reply), "quota"_ba);
+        QVERIFY(reply.error().message.find("quota training-h100-count exhausted: 32 of 32")
+            != std::string::npos);
+        QCOMPARE(m_server->seen().size(), 1);
+    }
+
+    void acceptedStatusIsAReply()
+    {
+        m_server->push(408, R"({"detail":"not ready"})");
+        auto poll = request("POST", true);
+        poll.acceptedStatuses = { 408 };
+        const auto reply = wait(m_client->send(std::move(poll)));
+        QVERIFY(reply);
+        QCOMPARE(reply->status, 408);
+    }
+
     void longRetryAfterIsLeftToTheCaller()
     {
         Answer busy;
@@ -273,6 +323,7 @@ private Q_SLOTS:
         QVERIFY(!reply);
         QCOMPARE(codeOf(reply), wordOf(Error::Code::Quota));
         QCOMPARE(reply.error().next, std::string("Wait 3600 s, then try again"));
+        QVERIFY(m_client->serverPause() > 3590s);
         QCOMPARE(m_server->seen().size(), 1);
     }
 
