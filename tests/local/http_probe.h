@@ -38,6 +38,7 @@ public:
     ~RawConnection() { ::close(m_socket); }
 
     bool isOpen() const { return m_isOpen; }
+    int descriptor() const { return m_socket; }
     /// False when the other side has closed.
     bool send(std::string_view bytes)
     {
