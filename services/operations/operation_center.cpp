@@ -15,6 +15,7 @@
 #include <QUuid>
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 using namespace Qt::StringLiterals;
@@ -165,9 +166,15 @@ public:
 
     std::optional<Operation> find(const QString& id) const
     {
+        const auto place = placeOf(id.toStdString());
+        return place < 0 ? std::nullopt : std::optional(operations[place]);
+    }
+
+    qsizetype placeOf(const std::string& id) const
+    {
         const auto it = std::find_if(operations.begin(), operations.end(),
-            [&](const Operation& operation) { return idOf(operation) == id; });
-        return it == operations.end() ? std::nullopt : std::optional(*it);
+            [&](const Operation& operation) { return operation.id == id; });
+        return it == operations.end() ? -1 : std::distance(operations.begin(), it);
     }
 
     OperationCenter* q;
@@ -348,12 +355,12 @@ private:
     template <class F>
     void change(const QString& id, F edit)
     {
-        const auto it = std::find_if(operations.begin(), operations.end(),
-            [&](const Operation& operation) { return idOf(operation) == id; });
-        if (it == operations.end())
+        const auto place = placeOf(id.toStdString());
+        if (place < 0)
             return;
-        edit(*it);
-        it->updated = std::max(clock.now(), it->updated);
+        auto& operation = operations[place];
+        edit(operation);
+        operation.updated = std::max(clock.now(), operation.updated);
         Q_EMIT q->operationChanged(id);
     }
 
@@ -405,25 +412,30 @@ private:
         QList<Operation> fresh;
         QStringList changed;
         QStringList orphans;
+        std::unordered_map<std::string, const Operation*> known;
+        for (const auto& operation : std::as_const(operations))
+            known.emplace(operation.id, &operation);
         for (const auto& entry : entries) {
-            const auto id = idOf(entry.operation);
-            const auto mine = find(id);
+            const auto& read = entry.operation;
+            const auto id = idOf(read);
+            const auto it = known.find(read.id);
+            const Operation* mine = it == known.end() ? nullptr : it->second;
             const bool isMine = running.contains(id) || lookups.contains(id);
             // What was read may be older than what is still on its way into the file.
-            const bool isNewer = mine && mine->updated > entry.operation.updated;
-            fresh.append(mine && (isMine || isNewer) ? *mine : entry.operation);
+            const bool isNewer = mine && mine->updated > read.updated;
+            fresh.append(mine && (isMine || isNewer) ? *mine : read);
             if (!mine || !(*mine == fresh.last()))
                 changed.append(id);
-            const bool isOpen =
-                !isFinal(entry.operation.state) && entry.operation.state != OperationState::Unknown;
+            if (it != known.end())
+                known.erase(it);
+            const bool isOpen = !isFinal(read.state) && read.state != OperationState::Unknown;
             if (isOpen && !entry.isOwnerAlive && !isMine && !isNewer)
                 orphans.append(id);
         }
         // Records that were put here while the file was being read stay.
-        for (const auto& operation : std::as_const(operations)) {
-            const auto isIn = [&](const Operation& other) { return other.id == operation.id; };
-            if (std::none_of(fresh.begin(), fresh.end(), isIn))
-                fresh.prepend(operation);
+        for (qsizetype i = operations.size(); i-- > 0;) {
+            if (known.count(operations[i].id) > 0)
+                fresh.prepend(operations[i]);
         }
         operations = std::move(fresh);
         for (const auto& id : std::as_const(changed))

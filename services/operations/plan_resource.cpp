@@ -122,6 +122,8 @@ void planCreate(OperationPlan& plan, const OperationFacts& facts)
     if (parameter(draft, "resource") != "deployment")
         checks.fail("resource", "Supported", "only deployments can be created here",
             "Start a training to create a job");
+    if (facts.job)
+        draft.parameters["job"] = facts.job->name; // it may have been given as a bare id
     if (parameter(draft, "base_model").empty() && facts.job)
         draft.parameters["base_model"] = facts.job->baseModel;
     if (parameter(draft, "replicas").empty())

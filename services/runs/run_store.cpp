@@ -79,8 +79,14 @@ public:
         m_soon->setSingleShot(true);
         connect(m_timer, &QTimer::timeout, this, [this] { tick(false); });
         connect(m_soon, &QTimer::timeout, this, [this] { pollTouched(); });
-        connect(m_watcher, &QFileSystemWatcher::fileChanged, this,
-            [this](const QString& path) { touch(QFileInfo(path).absolutePath()); });
+        connect(m_watcher, &QFileSystemWatcher::fileChanged, this, [this](const QString& path) {
+            const auto folder = QFileInfo(path).absolutePath();
+            // A file that was replaced has lost its watch.
+            const auto it = m_runs.find(folder);
+            if (it != m_runs.end() && !m_watcher->files().contains(path))
+                it->second.isWatched = false;
+            touch(folder);
+        });
         connect(
             m_watcher, &QFileSystemWatcher::directoryChanged, this, [this](const QString& path) {
                 if (m_directories.contains(path))
@@ -209,8 +215,7 @@ private:
 
     void poll(const QString& id, Run& run)
     {
-        // A replaced file has lost its watch.
-        if (!m_watcher->files().contains(run.ledger))
+        if (!run.isWatched)
             run.isWatched = QFileInfo::exists(run.ledger) && m_watcher->addPath(run.ledger);
         if (run.sinceReport.isValid() && run.sinceReport.elapsed() < kTailMinGapMs)
             return touch(id);
