@@ -235,8 +235,9 @@ int makeCorpus(const fs::path& folder, std::uint64_t seed, std::size_t kib, cons
     }
     for (int i = 0; i < 12; ++i)
         heldOut.push_back(grammar.document(random));
-    // The texts written by hand come several times, so that they are half of what is seen.
-    for (std::size_t copies = 0; written > 0 && copies * written < made; ++copies)
+    // More copies of the texts written by hand would be learned by heart.
+    constexpr int kCopies = 6;
+    for (int copy = 0; copy < kCopies; ++copy)
         documents.insert(documents.end(), once.begin(), once.end());
     shuffle(documents, random);
     shuffle(heldOut, random);
@@ -308,7 +309,7 @@ int pretrain(const fs::path& corpusFile, const fs::path& out, int steps)
     AdamParams params;
     params.beta2 = 0.99;
     params.eps = 1e-9;
-    params.weightDecay = 0.05;
+    params.weightDecay = 0.1;
     params.gradClipNorm = 1.0;
     const auto started = std::chrono::steady_clock::now();
     double sum = 0.0;
@@ -327,7 +328,7 @@ int pretrain(const fs::path& corpusFile, const fs::path& out, int steps)
             sum = 0.0;
             std::fflush(stdout);
         }
-        if ((s + 1) % 1000 == 0 || s + 1 == steps) {
+        if ((s + 1) % 500 == 0 || s + 1 == steps) {
             replaceFolder(state, [&](const fs::path& to) { return engine->saveState(to); });
             replaceFolder(
                 out / "desk-tiny", [&](const fs::path& to) { return engine->exportHf(to); });
