@@ -129,3 +129,4 @@ struct Readout
 } // namespace desk
 
 Q_DECLARE_METATYPE(desk::PlotEvent)
+Q_DECLARE_METATYPE(desk::PlotRange)

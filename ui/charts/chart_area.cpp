@@ -64,7 +64,7 @@ ChartArea::ChartArea(ChartModel& model, QWidget* parent)
     arrange();
     connect(d->bar, &ChartBar::gridChosen, this,
         [this](int grid) { setGrid(static_cast<Layout>(grid)); });
-    connect(d->bar, &ChartBar::exportRequested, this, &ChartArea::exportRequested);
+    connect(d->bar, &ChartBar::copyRequested, this, &ChartArea::copyImage);
     connect(&m_model, &ChartModel::plotChanged, this, &ChartArea::showPlot);
     connect(&m_model, &ChartModel::runsChanged, this, &ChartArea::noteRuns);
     connect(m_readout, &ReadoutStrip::pinToggled, this, [this](bool isPinned) {
@@ -365,6 +365,11 @@ void ChartArea::hideEvent(QHideEvent* event)
 {
     QWidget::hideEvent(event);
     m_model.setActive(false);
+}
+
+void ChartArea::copyImage()
+{
+    QGuiApplication::clipboard()->setImage(image());
 }
 
 QImage ChartArea::image() const

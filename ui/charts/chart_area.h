@@ -46,12 +46,12 @@ public:
     [[nodiscard]] ReadoutStrip* readout() const noexcept { return m_readout; }
     [[nodiscard]] IPlotSurface* surface(int chart) const;
     [[nodiscard]] QImage image() const; ///< the charts as shown, light palette, scale 2
+    void copyImage(); ///< image() to the clipboard
 
 Q_SIGNALS:
     void eventActivated(const desk::PlotEvent& event); ///< id is the checkpoint or operation name
     void rangeBrushed(desk::PlotRange steps); ///< empty: the brush was cleared
     void gridChanged();
-    void exportRequested(); ///< the page asks where to and saves image()
 
 protected:
     void resizeEvent(QResizeEvent* event) override;

@@ -46,7 +46,9 @@ double smoothingOf(int position)
 {
     if (position <= 0)
         return 0;
-    const double share = std::min(position, kSliderMax) / double(kSliderMax);
+    if (position >= kSliderMax)
+        return 0.999;
+    const double share = position / double(kSliderMax);
     const double halfLife = kShortest * std::pow(kLongest / kShortest, share);
     return std::min(0.999, std::pow(0.5, 1 / halfLife));
 }
@@ -113,13 +115,13 @@ void ChartBar::makeControls()
     m_live->setObjectName(u"chartArea.live"_s);
     m_grid = makeCombo({ u"1"_s, u"2 × 1"_s, u"2 × 2"_s }, u"Chart grid"_s, u"chartArea.grid"_s);
     m_grid->setCurrentIndex(2);
-    m_export = makeIconButton(u"export"_s, u"Export charts"_s);
-    m_export->setObjectName(u"chartArea.export"_s);
+    m_copy = makeIconButton(u"copy"_s, u"Copy charts as a picture"_s);
+    m_copy->setObjectName(u"chartArea.copy"_s);
     for (QWidget* widget : { static_cast<QWidget*>(m_xLabel), static_cast<QWidget*>(m_xAxis),
              static_cast<QWidget*>(m_smoothingLabel), static_cast<QWidget*>(m_smoothing),
              static_cast<QWidget*>(m_smoothingText), static_cast<QWidget*>(m_linked),
              static_cast<QWidget*>(m_live), static_cast<QWidget*>(m_grid),
-             static_cast<QWidget*>(m_export) })
+             static_cast<QWidget*>(m_copy) })
         row->addWidget(widget);
     connect(m_xAxis, &QComboBox::activated, this,
         [this](int index) { m_model.setXAxis(static_cast<XAxisKind>(index)); });
@@ -128,7 +130,7 @@ void ChartBar::makeControls()
     connect(m_linked, &ChipButton::clicked, this, [this](bool isOn) { m_model.setLinked(isOn); });
     connect(m_live, &ChipButton::clicked, this, [this](bool isOn) { m_model.followLive(isOn); });
     connect(m_grid, &QComboBox::activated, this, &ChartBar::gridChosen);
-    connect(m_export, &QToolButton::clicked, this, &ChartBar::exportRequested);
+    connect(m_copy, &QToolButton::clicked, this, &ChartBar::copyRequested);
 }
 
 void ChartBar::addLeading(QWidget* widget)
@@ -180,7 +182,7 @@ void ChartBar::resizeEvent(QResizeEvent* event)
     m_smoothingText->setVisible(room > px(560));
     m_smoothingLabel->setVisible(room > px(470));
     m_xLabel->setVisible(room > px(470));
-    m_export->setVisible(room > px(360));
+    m_copy->setVisible(room > px(360));
 }
 
 } // namespace desk

@@ -30,7 +30,7 @@ public:
 
 Q_SIGNALS:
     void gridChosen(int grid);
-    void exportRequested();
+    void copyRequested();
 
 protected:
     void resizeEvent(QResizeEvent* event) override;
@@ -52,7 +52,7 @@ private:
     ChipButton* m_linked = nullptr;
     ChipButton* m_live = nullptr;
     QComboBox* m_grid = nullptr;
-    QToolButton* m_export = nullptr;
+    QToolButton* m_copy = nullptr;
 };
 
 /// Slider position 0..999 to smoothing weight 0..0.999 and back; even steps of half-life, so that

@@ -265,7 +265,16 @@ namespace {
     {
         const Tokens& t = tokens();
         const QVariant fraction = c.get(Role::Fraction);
-        const QRectF bar(c.inner.left(), qRound(c.middle()) - 2, c.inner.width() - px(12), 4);
+        QRectF bar(c.inner.left(), qRound(c.middle()) - 2, c.inner.width() - px(12), 4);
+        const QString figure =
+            c.get(Role::Markup).isValid() ? QString() : c.index.data().toString();
+        if (!figure.isEmpty()) {
+            const qreal room = std::max<qreal>(px(52), tabularWidth(Face::Body, figure) + px(8));
+            bar.setWidth(std::max<qreal>(px(12), c.inner.width() - room));
+            const qreal x = c.inner.right() - tabularWidth(Face::Body, figure);
+            drawTabular(c.painter, QPointF(x, baselineIn(c.inner)), Face::Body, figure,
+                c.ink(Tone::Normal));
+        }
         c.painter.fillRect(bar, t.surface2);
         const qreal share = std::clamp(fraction.toDouble(), 0.0, 1.0);
         const Tone tone = c.tone() == Tone::Normal ? Tone::Running : c.tone();

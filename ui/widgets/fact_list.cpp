@@ -142,6 +142,7 @@ FactList::FactList(QWidget* parent)
     m_grid->setVerticalSpacing(0);
     m_grid->setColumnMinimumWidth(0, px(88));
     m_grid->setColumnStretch(1, 1);
+    setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Maximum);
     m_title->setFixedHeight(px(22));
     m_title->hide();
     m_grid->addWidget(m_title, 0, 0, 1, 3, Qt::AlignTop);
