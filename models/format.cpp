@@ -188,6 +188,14 @@ QString age(const std::optional<Time>& then, Time now, int units)
     return then ? age(*then, now, units) : unknown();
 }
 
+QString seconds(double length)
+{
+    if (!(length >= 0) || length >= 60)
+        return length >= 60 ? stopwatch(std::chrono::seconds(std::llround(length))) : unknown();
+    const int decimals = length < 1 ? 2 : length < 10 ? 1 : 0;
+    return plainLocale().toString(length, 'f', decimals) + u" s"_s;
+}
+
 QString stopwatch(std::chrono::seconds length)
 {
     const std::int64_t all = std::max<std::int64_t>(0, length.count());

@@ -38,6 +38,8 @@ namespace desk::format {
 /// span() of now − then; "0 s" when the clocks disagree by a little
 [[nodiscard]] QString age(Time then, Time now, int units = 1);
 [[nodiscard]] QString age(const std::optional<Time>& then, Time now, int units = 1);
+/// How long something took: "0.15 s", "3.2 s", "41 s", from a minute on as stopwatch().
+[[nodiscard]] QString seconds(double length);
 /// "00:41", "1:02:07"
 [[nodiscard]] QString stopwatch(std::chrono::seconds length);
 /// "14:02:11" in local time

@@ -3,6 +3,7 @@
 
 #include "models/format.h"
 #include "models/item_roles.h"
+#include "services/codecs/control_codec.h"
 
 #include <QStringList>
 
@@ -143,6 +144,49 @@ namespace {
             }));
     }
 
+    /// "980 KiB · 49.2 % of its base · 98.7 % of the elements changed": a delta never stands
+    /// without its ratio.
+    QString saveText(const Operation& operation)
+    {
+        const auto saved = decodeControlSaved(operation.result);
+        if (!saved)
+            return OperationTableModel::tr("saved");
+        QStringList parts { saved->snapshotName.empty() ? format::fromUtf8(saved->path)
+                                                        : format::fromUtf8(saved->snapshotName) };
+        if (saved->bytes)
+            parts << format::bytes(*saved->bytes);
+        if (saved->kind == "delta" && saved->ratio && *saved->ratio > 0)
+            parts << OperationTableModel::tr("1 : %1 of its base").arg(*saved->ratio, 0, 'f', 1);
+        if (saved->changedFraction)
+            parts << OperationTableModel::tr("%1 of the elements changed")
+                         .arg(format::percent(*saved->changedFraction));
+        return parts.join(u" · "_s);
+    }
+
+    QString resultText(const Operation& operation)
+    {
+        switch (operation.kind) {
+        case OperationKind::Save:
+            return saveText(operation);
+        case OperationKind::Hotload:
+        case OperationKind::Previous:
+            return OperationTableModel::tr("%1 of %2 replicas serve it")
+                .arg(readyReplicas(operation))
+                .arg(operation.replicas.size());
+        case OperationKind::Promote:
+            return OperationTableModel::tr("the model is ready");
+        case OperationKind::Create:
+            return OperationTableModel::tr("it is ready");
+        case OperationKind::Resume:
+        case OperationKind::Cancel:
+        case OperationKind::Delete:
+        case OperationKind::Extend:
+        case OperationKind::Scale:
+            break;
+        }
+        return OperationTableModel::tr("done");
+    }
+
     bool isLoad(const Operation& operation)
     {
         return operation.kind == OperationKind::Hotload
@@ -227,6 +271,8 @@ QString operationOutcome(const Operation& operation)
                 parts << format::fromUtf8(part);
         return parts.join(u" · "_s);
     }
+    if (operation.state == OperationState::Succeeded)
+        return resultText(operation);
     if (!operation.stages.empty()) {
         const auto& last = operation.stages.back();
         if (!last.detail.empty())
@@ -369,8 +415,7 @@ QVariant OperationTableModel::taskData(const LocalTask& task, Column column, int
                                                                   : QVariant();
     case Column::Elapsed:
         if (role == Qt::DisplayRole)
-            return format::stopwatch(std::chrono::seconds(
-                std::int64_t(secondsBetween(task.started, task.ended.value_or(m_now)))));
+            return format::seconds(secondsBetween(task.started, task.ended.value_or(m_now)));
         if (role == +Role::Tone)
             return int(Tone::Secondary);
         return {};
@@ -405,12 +450,14 @@ QString OperationTableModel::elapsedText(const Operation& operation) const
     if (operation.state == OperationState::Unknown)
         return tr("%1 ago").arg(format::age(operation.updated, m_now));
     const Time until = isFinal(operation.state) ? operation.updated : m_now;
-    QString text = format::stopwatch(
-        std::chrono::seconds(std::int64_t(secondsBetween(operation.created, until))));
+    const double length = secondsBetween(operation.created, until);
+    // A clock that ticks while it runs, a figure when it has ended.
+    QString text = isFinal(operation.state)
+        ? format::seconds(length)
+        : format::stopwatch(std::chrono::seconds(std::int64_t(length)));
     if (isLoad(operation) && !isFinal(operation.state))
         if (const auto median = medianOf(loadSeconds(operation.target)))
-            text += tr(" · median %1")
-                        .arg(format::stopwatch(std::chrono::seconds(std::int64_t(*median))));
+            text += tr(" · median %1").arg(format::seconds(*median));
     return text;
 }
 

@@ -337,7 +337,8 @@ QStringList ReviewModel::suggestedIds() const
         add(m_context.titleOf(m_job));
     if (m_context.baseModelOf)
         add(format::lastSegment(m_context.baseModelOf(m_job)));
-    add(format::lastSegment(m_job));
+    if (ids.isEmpty())
+        add(format::lastSegment(m_job));
     return ids.mid(0, 3);
 }
 

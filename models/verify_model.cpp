@@ -291,9 +291,8 @@ QString VerifyModel::subtitle() const
     case State::Running:
         return tr("started %1 · %2").arg(format::clockTime(m_started), device());
     case State::Done:
-        return tr("finished %1 · took %2 s")
-            .arg(format::clockTime(*m_ended))
-            .arg(secondsBetween(m_started, *m_ended), 0, 'f', 2);
+        return tr("finished %1 · took %2")
+            .arg(format::clockTime(*m_ended), format::seconds(secondsBetween(m_started, *m_ended)));
     case State::Failed:
         return tr("ended %1 without a result").arg(format::clockTime(*m_ended));
     case State::Canceled:

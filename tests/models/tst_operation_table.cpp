@@ -89,7 +89,7 @@ private Q_SLOTS:
         }
         model.setOperations(operations);
         model.setNow(at(26));
-        QCOMPARE(cell(model, 0, Column::Elapsed), u"00:26 · median 00:52"_s);
+        QCOMPARE(cell(model, 0, Column::Elapsed), u"00:26 · median 52 s"_s);
         const auto bar = model.index(0, int(Column::Progress));
         QCOMPARE(bar.data(+desk::Role::Mark).toDouble(), 0.5);
         QCOMPARE(bar.data(+desk::Role::Fraction).toDouble(), 0.25);

@@ -201,7 +201,7 @@ QWidget* VerifyPage::makeTensors()
     m_tensors->setObjectName(u"verifyPage.tensors"_s);
     m_tensors->setAccessibleName(tr("Tensors"));
     m_tensors->setModel(m_order);
-    m_tensors->setColumnWidths({ 0, 64, 130, 120, 90, 90, 90, 100, 110 });
+    m_tensors->setColumnWidths({ 0, 56, 110, 116, 84, 76, 84, 92, 84 });
     m_tensors->setSortingEnabled(true);
     m_tensors->sortByColumn(int(TensorTableModel::Column::Verdict), Qt::AscendingOrder);
     connect(m_tensors->selectionModel(), &QItemSelectionModel::currentRowChanged, this,

@@ -18,7 +18,9 @@ using namespace Qt::StringLiterals;
 namespace {
 
     constexpr int kTermHeight = 40;
-    constexpr int kTermWidth = 172;
+    constexpr int kWidestTerm = 190;
+    constexpr int kNarrowestTerm = 120;
+    constexpr int kProofWidth = 236;
     constexpr int kJoinWidth = 30;
     constexpr int kBarRow = 22;
     // Bars run from 0.1 to 1,000 GB/s: four decades.
@@ -79,8 +81,11 @@ void EquationStrip::paintEvent(QPaintEvent*)
     const auto& token = tokens();
     // A long chain shows its ends and counts what lies between.
     std::vector<const VerifyTerm*> shown;
-    const int fits = std::max(2, int((width() - px(200)) / px(kTermWidth + kJoinWidth)));
+    const qreal room = width() - px(kProofWidth);
     const int count = int(m_terms.size());
+    const qreal term =
+        std::clamp<qreal>(room / count - px(kJoinWidth), px(kNarrowestTerm), px(kWidestTerm));
+    const int fits = std::max(2, int(room / (term + px(kJoinWidth))));
     const int hidden = count > fits ? count - fits : 0;
     for (int i = 0; i < count; ++i)
         if (hidden == 0 || i == 0 || i > hidden)
@@ -91,13 +96,13 @@ void EquationStrip::paintEvent(QPaintEvent*)
             QString join = shown[i]->shape == VerifyTerm::Shape::Target ? u"="_s : u"⊕"_s;
             if (i == 1 && hidden > 0)
                 join = u"⊕ %1 ⊕"_s.arg(hidden);
-            const qreal room = px(kJoinWidth) * (join.size() > 1 ? 2 : 1);
-            drawLine(painter, QRectF(x, 0, room, px(kTermHeight)), Face::Body, join, token.text2,
+            const qreal gap = px(kJoinWidth) * (join.size() > 1 ? 2 : 1);
+            drawLine(painter, QRectF(x, 0, gap, px(kTermHeight)), Face::Body, join, token.text2,
                 Qt::AlignHCenter);
-            x += room;
+            x += gap;
         }
-        paintTerm(painter, QRectF(x, 0.5, px(kTermWidth), px(kTermHeight) - 1), *shown[i]);
-        x += px(kTermWidth);
+        paintTerm(painter, QRectF(x, 0.5, term, px(kTermHeight) - 1), *shown[i]);
+        x += term;
     }
     const Glyph glyph = m_isProven ? Glyph::Good : Glyph::None;
     drawGlyph(painter, glyph, QRectF(x + px(16), px(13), px(14), px(14)), glyphColor(glyph));

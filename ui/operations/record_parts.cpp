@@ -33,13 +33,6 @@ namespace {
         return 10 * power;
     }
 
-    /// Short operations are told in tenths: a local load takes less than a second.
-    QString secondsText(double seconds)
-    {
-        return seconds < 60 ? QString::number(seconds, 'f', seconds < 10 ? 1 : 0) + u" s"_s
-                            : format::stopwatch(std::chrono::seconds(std::int64_t(seconds)));
-    }
-
 } // namespace
 
 ElapsedBar::ElapsedBar(QWidget* parent)
@@ -53,8 +46,8 @@ void ElapsedBar::setRecord(const OperationRecord& record)
     m_record = record;
     setAccessibleName(record.median
             ? tr("%1 elapsed, median of earlier loads %2")
-                  .arg(secondsText(record.elapsed), secondsText(*record.median))
-            : tr("%1 elapsed").arg(secondsText(record.elapsed)));
+                  .arg(format::seconds(record.elapsed), format::seconds(*record.median))
+            : tr("%1 elapsed").arg(format::seconds(record.elapsed)));
     update();
 }
 
@@ -73,8 +66,8 @@ void ElapsedBar::paintEvent(QPaintEvent*)
     QPainter painter(this);
     const auto& token = tokens();
     drawLine(painter, QRectF(0, 0, px(120), px(16)), Face::Second, tr("Elapsed"), token.text2);
-    drawLine(painter, QRectF(0, px(16), px(130), px(28)), Face::Tile, secondsText(m_record.elapsed),
-        token.text);
+    drawLine(painter, QRectF(0, px(16), px(130), px(28)), Face::Tile,
+        format::seconds(m_record.elapsed), token.text);
     const QRectF track(px(136), px(20), width() - px(136), px(9));
     double scale = m_record.elapsed;
     for (const double load : m_record.earlier)
@@ -95,13 +88,13 @@ void ElapsedBar::paintEvent(QPaintEvent*)
         const qreal x = xOf(*m_record.median);
         painter.fillRect(QRectF(x - 1, track.top() - 4, 2, track.height() + 12), token.text);
         drawLine(painter, QRectF(x - px(80), 0, px(160), px(16)), Face::SecondMedium,
-            tr("median %1").arg(secondsText(*m_record.median)), token.text, Qt::AlignHCenter);
+            tr("median %1").arg(format::seconds(*m_record.median)), token.text, Qt::AlignHCenter);
     }
     drawLine(painter, QRectF(track.left(), track.bottom() + px(10), px(60), px(16)), Face::Second,
         tr("0 s"), token.text2);
     if (m_record.timeout)
         drawLine(painter, QRectF(track.right() - px(170), track.bottom() + px(10), px(170), px(16)),
-            Face::Second, tr("time-out %1 →").arg(secondsText(*m_record.timeout)), token.text2,
+            Face::Second, tr("time-out %1 →").arg(format::seconds(*m_record.timeout)), token.text2,
             Qt::AlignRight);
 }
 
@@ -118,7 +111,7 @@ void ReplicaTimeline::setRecord(const OperationRecord& record)
     for (const auto& lane : record.lanes)
         for (const auto& span : lane.spans)
             words << tr("%1 %2 for %3")
-                         .arg(lane.replica, span.stage, secondsText(span.to - span.from));
+                         .arg(lane.replica, span.stage, format::seconds(span.to - span.from));
     setAccessibleName(words.join(u"; "_s));
     updateGeometry();
     update();
@@ -142,7 +135,7 @@ void ReplicaTimeline::paintAxis(QPainter& painter, double seconds, const QRectF&
         const qreal x = plot.left() + plot.width() * i / parts;
         vline(painter, x, plot.top(), plot.bottom(), token.grid);
         drawLine(painter, QRectF(x - px(30), plot.bottom() + px(4), px(60), px(16)), Face::Second,
-            secondsText(seconds * i / parts), token.text2,
+            format::seconds(seconds * i / parts), token.text2,
             i == parts ? Qt::AlignRight : Qt::AlignHCenter);
     }
 }

@@ -130,8 +130,10 @@ namespace {
             addField(column, ReviewModel::tr("Model id"), m_id);
             auto* row = new QHBoxLayout;
             row->setSpacing(px(8));
-            row->addWidget(
-                new SpanLabel(ReviewModel::tr("Suggestions"), Face::Second, Tone::Secondary));
+            auto* caption =
+                new SpanLabel(ReviewModel::tr("Suggestions"), Face::Second, Tone::Secondary);
+            caption->setFixedWidth(caption->sizeHint().width());
+            row->addWidget(caption);
             for (const QString& id : model.suggestedIds()) {
                 auto* button = makeButton(id, true);
                 button->setObjectName(u"reviewSheet.suggestion."_s + id);
@@ -142,8 +144,6 @@ namespace {
                 row->addWidget(button);
             }
             row->addStretch(1);
-            row->addWidget(new SpanLabel(
-                ReviewModel::tr("the step suffix is kept"), Face::Second, Tone::Secondary));
             column->addLayout(row);
             QObject::connect(m_id->edit(), &QLineEdit::textEdited, this,
                 [this](const QString& text) { this->model().setParameter(u"model_id"_s, text); });

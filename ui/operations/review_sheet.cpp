@@ -24,6 +24,8 @@
 #include <QToolButton>
 #include <QVBoxLayout>
 
+#include <algorithm>
+
 namespace desk {
 
 using namespace Qt::StringLiterals;
@@ -97,7 +99,7 @@ QWidget* ReviewSheet::makeBody()
     m_preflight->setAccessibleName(tr("Preflight checks"));
     m_preflight->setRowHeight(26);
     m_preflight->setModel(&m_model.preflight());
-    m_preflight->setColumnWidths({ 26, 190, 0, 210 });
+    m_preflight->setColumnWidths({ 26, 190, 0, 0 });
     m_preflight->horizontalHeader()->hide();
     m_preflight->setFitsRows(true);
     column->addWidget(m_preflight);
@@ -210,6 +212,7 @@ void ReviewSheet::refresh()
         return;
     m_sentence->setPlain(m_model.sentence());
     m_preflightHeader->setNote(m_model.preflightSummary());
+    fitPreflight();
     m_error->setVisible(m_model.error().has_value());
     if (m_model.error()) {
         m_error->setPlain(m_model.error()->oneLine());
@@ -228,6 +231,17 @@ void ReviewSheet::refresh()
     m_commit->setText(m_model.verb());
     m_commit->setEnabled(whyNot.isEmpty());
     m_commit->setAccessibleDescription(whyNot);
+}
+
+/// The column of fixes takes what its texts need; without any the reasons get its room.
+void ReviewSheet::fitPreflight()
+{
+    qreal width = 0;
+    for (const auto& check : m_model.preflight().checks())
+        width = std::max(width, textWidth(Face::Body, QString::fromStdString(check.fix)));
+    const int column = int(PreflightTableModel::Column::Fix);
+    m_preflight->setColumnHidden(column, width <= 0);
+    m_preflight->setColumnWidth(column, std::min(int(width) + px(20), px(300)));
 }
 
 void ReviewSheet::refreshRequest()

@@ -42,6 +42,7 @@ private:
     void makeRequest(QVBoxLayout* column);
     void onOpened();
     void refresh();
+    void fitPreflight();
     void refreshRequest();
     void copyRequest();
 
