@@ -75,6 +75,8 @@ void Ctl::start()
     m_settings = std::make_unique<Settings>(m_profile.settingsFile());
     if (!m_settings->problem().empty())
         warn(m_settings->problem());
+    if (m_options.verb == "connections test")
+        m_options.connection = m_options.names[0];
     const auto verb = verbFor(m_options.verb);
     if (!verb)
         return fail({ Error::Code::Usage, "there is no verb " + m_options.verb, "nothing was done",

@@ -2,6 +2,7 @@
 #include "app/ctl/detached_train.h"
 
 #include "services/codecs/run_codec.h"
+#include "services/store/process_identity.h"
 #include "services/train/run_folder.h"
 
 #include <QCoreApplication>
@@ -9,7 +10,6 @@
 #include <QFileInfo>
 #include <QProcess>
 
-#include <cerrno>
 #include <csignal>
 
 using namespace Qt::StringLiterals;
@@ -22,7 +22,7 @@ namespace {
 
     bool isAlive(qint64 pid)
     {
-        return ::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM;
+        return processStartTicks(pid).has_value();
     }
 
     QString absolute(const std::string& path)
@@ -116,7 +116,7 @@ void DetachedTrain::concludeFromOutcome()
     if (run)
         return m_ctl.succeed(
             encodeDetachedRun(*run), "the training in " + run->runDir + " is over\n");
-    if (text && run.error().code != Error::Code::Malformed)
+    if (text && text->starts_with("{\"error\"")) // its own error, as it printed it
         return m_ctl.fail(run.error());
     m_ctl.fail({ Error::Code::Backend, "the training process ended before its first step",
         "no step was taken", "its log is " + m_runDir.toStdString() + "/trainer.log", {} });

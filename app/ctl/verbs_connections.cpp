@@ -101,7 +101,6 @@ void removeConnection(Ctl& ctl)
 
 void testConnection(Ctl& ctl)
 {
-    const std::string name = ctl.options().names[0];
     ctl.withConnection([&ctl] {
         const Connection& connection = ctl.connection();
         ctl.succeed(encodeCliConnection(connection, true),

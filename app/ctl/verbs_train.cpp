@@ -6,11 +6,13 @@
 #include "services/codecs/recipe_codec.h"
 #include "services/core/resource_name.h"
 #include "services/core/starter.h"
+#include "services/store/process_identity.h"
 #include "services/train/train_loop.h"
 
 #include <QDir>
 #include <QElapsedTimer>
 #include <QFileInfo>
+#include <QTimer>
 
 #include <algorithm>
 #include <cstdio>
@@ -200,7 +202,27 @@ namespace {
             connect(m_loop.get(), &TrainLoop::stepped, this, &Training::report);
             connect(m_loop.get(), &TrainLoop::ended, this, &Training::conclude);
             m_sinceReport.start();
+            watchBackend();
             m_loop->start();
+        }
+
+        /// A backend on this machine that has died is known at once; the client alone would go on
+        /// asking for a minute, as it must with servers far away.
+        void watchBackend()
+        {
+            constexpr int kLookMs = 500;
+            if (!m_ctl.localBackend())
+                return;
+            connect(&m_watch, &QTimer::timeout, this, [this] {
+                const std::int64_t pid = m_ctl.localBackend()->pid;
+                if (processStartTicks(pid))
+                    return;
+                m_watch.stop();
+                m_loop->abandon({ Error::Code::Unreachable,
+                    "the local backend, process " + std::to_string(pid) + ", has ended", {}, {},
+                    {} });
+            });
+            m_watch.start(kLookMs);
         }
 
         void report(qint64 step)
@@ -240,6 +262,7 @@ namespace {
         ByteVocabulary m_vocabulary;
         std::unique_ptr<TrainLoop> m_loop;
         QElapsedTimer m_sinceReport;
+        QTimer m_watch;
     };
 
     Status checkTrainOptions(const CtlOptions& options)

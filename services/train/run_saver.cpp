@@ -104,6 +104,8 @@ QFuture<Result<ControlSaved>> RunSaver::record(
     auto future = errand->future();
     if (!snapshotName.empty())
         m_newestSampler = snapshotName;
+    else if (order.kind == "state")
+        m_newestState = order.name;
     ControlSaved saved = savedFrom(order, m_job, std::move(path), std::move(snapshotName));
     // The save is done: that the list cannot be read now must not make it look as if it were not.
     errand->await(m_control.listCheckpoints(m_job),

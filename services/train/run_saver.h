@@ -46,7 +46,13 @@ public:
 
     [[nodiscard]] int openCount() const { return m_open; }
     [[nodiscard]] const std::string& newestSampler() const { return m_newestSampler; }
-    void setNewestSampler(std::string snapshot) { m_newestSampler = std::move(snapshot); }
+    /// What a run that is continued had saved before.
+    void setNewest(std::string state, std::string sampler)
+    {
+        m_newestState = std::move(state);
+        m_newestSampler = std::move(sampler);
+    }
+    [[nodiscard]] const std::string& newestState() const { return m_newestState; }
     [[nodiscard]] const std::string& busyWith() const { return m_busyWith; }
     /// Loss of a step, for the ledger of checkpoints.
     std::function<std::optional<double>(std::int64_t step)> lossAt;
@@ -61,6 +67,7 @@ private:
     const Clock& m_clock;
     std::string m_job;
     std::string m_newestSampler;
+    std::string m_newestState;
     std::string m_busyWith;
     int m_open = 0;
 };

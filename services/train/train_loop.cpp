@@ -165,7 +165,7 @@ void TrainLoop::openSession(const TrainerServiceEndpoint& endpoint, const std::s
             };
             m_saver->onIdle = [this] { finishIfIdle(); };
             if (m_spec.resume)
-                m_saver->setNewestSampler(m_spec.resume->newestSampler);
+                m_saver->setNewest(m_spec.resume->stateName, m_spec.resume->newestSampler);
             if (loadFrom.empty())
                 return beginTraining();
             m_folder.log("loading " + loadFrom);

@@ -63,6 +63,8 @@ public:
     void start();
     /// Finishes the step in hand, saves the state, ends with success; after 10 s it ends anyway.
     void stop();
+    /// The owner knows that the trainer is gone: ends with this error at once.
+    void abandon(const Error& error) { fail(error); }
 
     [[nodiscard]] ControlStatus status() const;
     [[nodiscard]] std::int64_t totalSteps() const { return m_total; }

@@ -88,10 +88,14 @@ Error TrainLoop::named(Error error) const
 {
     if (m_done > 0)
         error.message += " (after step " + std::to_string(m_done) + ")";
-    if (error.next.empty() && !m_job.empty())
-        error.next = "continue from its newest state with `trainerdesk-ctl train --continue "
-                     "--run-dir "
-            + m_folder.path() + "`";
+    if (m_job.empty())
+        return error;
+    const bool hasState = m_saver && !m_saver->newestState().empty();
+    error.unchanged = hasState
+        ? "The newest saved state is " + m_saver->newestState() + "; steps after it are lost"
+        : "No state was saved; the steps so far are lost";
+    error.next =
+        "Continue with `trainerdesk-ctl train --continue --run-dir " + m_folder.path() + "`";
     return error;
 }
 
