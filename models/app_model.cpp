@@ -93,7 +93,9 @@ void AppModel::connectServices()
         Q_EMIT problemReported(errorText(error));
     });
     connect(&m_services.launcher, &TrainLauncher::runDirPrepared, this, [this](const QString& dir) {
-        m_awaitedRun = dir;
+        // Another window of this profile may have asked for it.
+        if (m_isTrainingStarting)
+            m_awaitedRun = dir;
         m_services.runs.openFolder(dir);
     });
     connect(&m_services.operations, &OperationCenter::operationChanged, this, [this] {
@@ -101,6 +103,7 @@ void AppModel::connectServices()
         if (AccountStore* account = m_link->account())
             account->refreshNow();
     });
+    connect(&m_services.worker, &DeltaWorker::deviceChanged, this, &AppModel::scheduleRebuild);
     connect(m_link.get(), &ConnectionLink::accountChanged, this, [this] {
         m_watched.clear();
         scheduleRebuild();

@@ -220,8 +220,8 @@ QVariant CheckpointTableModel::sortKey(const CheckpointRow& row, Column column) 
         return row.isPromotable ? QString() : row.whyNot;
     case Column::Step:
         return number(row.step);
-    case Column::Created:
-        return seconds(row.created);
+    case Column::Created: // by age: the arrow then points down while the newest stands first
+        return row.created ? QVariant(-seconds(row.created).toDouble()) : QVariant();
     case Column::Expires:
         return seconds(row.expires);
     case Column::Loss:
@@ -277,7 +277,7 @@ QVariant CheckpointTableModel::data(const QModelIndex& index, int role) const
             return int(row.isPromotable ? StatusKind::Good : StatusKind::No);
         return {};
     case +Role::Reason:
-        return column == Column::Promotable ? QVariant(row.whyNotLong) : QVariant();
+        return column == Column::Promotable ? QVariant(row.whyNot) : QVariant();
     case +Role::Pills:
         if (column == Column::Verified)
             return QVariant::fromValue(verifiedPills(row));

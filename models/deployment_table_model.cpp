@@ -116,7 +116,8 @@ QVariant DeploymentTableModel::sortKey(const DeploymentRow& row, Column column) 
     case Column::Replicas:
         return row.ready;
     case Column::Created:
-        return row.created ? QVariant(double(row.created->time_since_epoch().count())) : QVariant();
+        return row.created ? QVariant(-double(row.created->time_since_epoch().count()))
+                           : QVariant();
     case Column::Name:
     case Column::State:
     case Column::Model:

@@ -266,7 +266,7 @@ void InspectorModel::fillDeployment()
         if (!snapshot.isEmpty())
             value = snapshot + u" \u00b7 " + value;
         if (replica.seconds)
-            value += u" \u00b7 " + tr("%1 s").arg(format::number(*replica.seconds, 2));
+            value += u" \u00b7 " + format::seconds(*replica.seconds);
         if (!replica.error.empty())
             value += u" \u00b7 " + format::fromUtf8(replica.error);
         m_content.serving.append({ format::fromUtf8(replica.identity), value, false,

@@ -193,7 +193,7 @@ QVariant JobTableModel::sortKey(const JobRow& row, Column column) const
     case Column::Saves:
         return row.checkpoints < 0 ? QVariant() : QVariant(row.checkpoints);
     case Column::Created:
-        return seconds(row.created);
+        return row.created ? QVariant(-seconds(row.created).toDouble()) : QVariant();
     }
     return {};
 }

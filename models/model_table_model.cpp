@@ -85,7 +85,7 @@ QVariant ModelTableModel::sortKey(const ModelRow& row, Column column) const
 {
     if (column != Column::Created)
         return display(row, column);
-    return row.created ? QVariant(double(row.created->time_since_epoch().count())) : QVariant();
+    return row.created ? QVariant(-double(row.created->time_since_epoch().count())) : QVariant();
 }
 
 QVariant ModelTableModel::data(const QModelIndex& index, int role) const

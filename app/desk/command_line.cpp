@@ -85,7 +85,7 @@ Result<DeskOptions> parseDeskOptions(const QStringList& arguments, const QString
 QByteArray encodeHandOver(const DeskOptions& options)
 {
     // Percent encoding keeps line ends inside of paths apart from the ends of lines.
-    const auto line = [](const char* key, const QString& value) {
+    const auto line = [](const char* key, const QString& value) -> QByteArray {
         return QByteArray(key) + ' ' + QUrl::toPercentEncoding(value) + '\n';
     };
     QByteArray text;

@@ -162,7 +162,7 @@ void TestTables::checkpointCells_carryReasonAndRail()
     using Column = CheckpointTableModel::Column;
     const auto at = [&](Column column) { return model.index(0, int(column)); };
     QCOMPARE(at(Column::Promotable).data().toString(), u"needs its base"_s);
-    QCOMPARE(at(Column::Promotable).data(+Role::Reason).toString(), u"A delta needs its base."_s);
+    QCOMPARE(at(Column::Promotable).data(+Role::Reason).toString(), u"needs its base"_s);
     QCOMPARE(at(Column::Promotable).data(+Role::StatusCode).toInt(), int(StatusKind::No));
     QCOMPARE(at(Column::Ratio).data().toString(), u"1.80 %"_s);
     QCOMPARE(at(Column::Changed).data().toString(), u"3.40 %"_s);
@@ -220,7 +220,8 @@ void TestTables::modelCells()
     using Column = ModelTableModel::Column;
     QCOMPARE(model.index(0, int(Column::Kind)).data().toString(), u"full model"_s);
     QCOMPARE(model.index(0, int(Column::State)).data().toString(), u"ready"_s);
-    QCOMPARE(model.index(0, int(Column::State)).data(+Role::StatusCode).toInt(), int(StatusKind::Good));
+    QCOMPARE(
+        model.index(0, int(Column::State)).data(+Role::StatusCode).toInt(), int(StatusKind::Good));
     QCOMPARE(model.index(0, int(Column::PromotedFrom)).data().toString(), u"step-1"_s);
 }
 

@@ -81,7 +81,7 @@ DeploymentsPage::DeploymentsPage(AppModel& app, QWidget* parent)
     m_replicaTitle = new SectionHeader(tr("Replicas"));
     inner->addWidget(m_replicaTitle);
     m_replicas = new MarkTable({ tr("Replica"), tr("Serves"), tr("Loading"),
-                                   tr("Stage as reported"), tr("Seconds"), tr("Error") },
+                                   tr("Stage as reported"), tr("Took"), tr("Error") },
         { 150, 170, 170, 150, 80, 0 }, tr("Replicas of the selected deployment"));
     m_replicas->setObjectName(u"replicasTable"_s);
     inner->addWidget(m_replicas, 1);
@@ -116,7 +116,7 @@ void DeploymentsPage::refresh()
                 replicaCell(u"<m>"_s + spanEscaped(orDash(replica.targetSnapshot))),
                 replicaCell(spanEscaped(orDash(replica.stage))),
                 replicaCell(u"<#>"_s
-                    + (replica.seconds ? format::number(*replica.seconds, 3) : format::unknown())),
+                    + (replica.seconds ? format::seconds(*replica.seconds) : format::unknown())),
                 replicaCell(replica.error.empty()
                         ? u"<s>"_s + format::unknown()
                         : u"<f>"_s + spanEscaped(format::fromUtf8(replica.error))) });

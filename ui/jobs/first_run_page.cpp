@@ -102,7 +102,7 @@ FirstRunPage::FirstRunPage(AppModel& app, QWidget* parent)
     setObjectName(u"firstRun"_s);
     setAccessibleName(tr("First steps"));
     auto* column = new QVBoxLayout(this);
-    column->setContentsMargins(px(36), px(20), px(36), px(16));
+    column->setContentsMargins(px(36), px(22), px(36), px(12));
     column->setSpacing(px(8));
     m_band = new Band;
     m_band->setObjectName(u"firstRun.problem"_s);
@@ -125,7 +125,7 @@ FirstRunPage::FirstRunPage(AppModel& app, QWidget* parent)
 
 QSize FirstRunPage::minimumSizeHint() const
 {
-    return { px(560), px(240) };
+    return { px(560), px(300) };
 }
 
 QWidget* FirstRunPage::makeWelcome()

@@ -25,6 +25,10 @@ namespace desk {
 
 namespace {
 
+    constexpr int kFirstRunHeight = 338;
+    constexpr int kTableHeight = 294;
+    constexpr int kChartsHeight = 415;
+
     OrderedTable* makeJobsTable(AppModel& app)
     {
         using Column = JobTableModel::Column;
@@ -62,7 +66,6 @@ JobsPage::JobsPage(AppModel& app, QWidget* parent)
     m_upper->addWidget(m_table);
     m_splitter->addWidget(m_upper);
     m_splitter->addWidget(makeLower());
-    m_splitter->setSizes({ px(294), px(415) });
     m_splitter->setStretchFactor(1, 1);
     column->addWidget(m_splitter);
     connect(&app, &AppModel::firstRunChanged, this, &JobsPage::refresh);
@@ -111,8 +114,14 @@ void JobsPage::refresh()
     m_upper->setCurrentIndex(isFirst ? 0 : 1);
     m_charts->setDemo(isFirst);
     m_tabs->setTabVisible(1, !isFirst);
+    m_tabs->updateGeometry();
     if (isFirst)
         m_tabs->setCurrentIndex(0);
+    const int whole = std::max(px(kTableHeight + kChartsHeight), m_splitter->height());
+    const int upper = px(isFirst ? kFirstRunHeight : kTableHeight);
+    if (isFirst || m_wasFirst)
+        m_splitter->setSizes({ upper, whole - upper });
+    m_wasFirst = isFirst;
 }
 
 void JobsPage::refreshCheckpoints()

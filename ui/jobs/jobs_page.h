@@ -43,6 +43,7 @@ private:
     QStackedWidget* m_lower = nullptr;
     ChartArea* m_charts = nullptr;
     OrderedTable* m_checkpoints = nullptr;
+    bool m_wasFirst = false;
 };
 
 } // namespace desk

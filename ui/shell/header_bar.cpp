@@ -132,15 +132,17 @@ QWidget* HeaderBar::makeConnectionBox()
     auto* row = new QHBoxLayout(m_connectionBox);
     row->setContentsMargins(px(6), 1, px(2), 1);
     row->setSpacing(px(4));
+    m_menu = new QMenu(this);
+    m_menu->setObjectName(u"connectionMenu"_s);
+    connect(m_menu, &QMenu::aboutToShow, this, &HeaderBar::fillConnectionMenu);
+    const auto popup = [this] {
+        m_menu->popup(m_connectionBox->mapToGlobal(m_connectionBox->rect().bottomLeft()));
+    };
     m_connection = new QToolButton;
     m_connection->setObjectName(u"connectionButton"_s);
     m_connection->setAutoRaise(true);
     m_connection->setToolButtonStyle(Qt::ToolButtonTextOnly);
-    m_connection->setPopupMode(QToolButton::InstantPopup);
-    m_menu = new QMenu(m_connection);
-    m_menu->setObjectName(u"connectionMenu"_s);
-    connect(m_menu, &QMenu::aboutToShow, this, &HeaderBar::fillConnectionMenu);
-    m_connection->setMenu(m_menu);
+    connect(m_connection, &QToolButton::clicked, this, popup);
     m_safety = new QToolButton;
     m_safety->setObjectName(u"safetyButton"_s);
     m_safety->setAutoRaise(true);
@@ -148,8 +150,15 @@ QWidget* HeaderBar::makeConnectionBox()
     m_safety->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
     connect(
         m_safety, &QToolButton::clicked, this, [this] { m_app.actions().trigger(u"conn.edit"_s); });
+    auto* more = makeIconButton(u"chevron-down"_s, tr("Choose a connection"));
+    more->setObjectName(u"connectionMenuButton"_s);
+    connect(more, &QToolButton::clicked, this, popup);
+    m_split = new Panel(QPalette::Base, Panel::LeftEdge);
+    m_split->setFixedSize(1, px(26));
     row->addWidget(m_connection);
+    row->addWidget(m_split);
     row->addWidget(m_safety);
+    row->addWidget(more);
     return m_connectionBox;
 }
 
@@ -191,6 +200,7 @@ void HeaderBar::refresh()
     m_connection->setText(name);
     m_connection->setAccessibleName(tr("Connection: %1").arg(name));
     m_safety->setVisible(connection.has_value());
+    m_split->setVisible(connection.has_value());
     if (connection) {
         m_safety->setText(safetyWord(connection->safetyLevel));
         m_safety->setAccessibleName(safetySentence(connection->safetyLevel));

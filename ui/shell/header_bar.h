@@ -37,6 +37,7 @@ private:
     Box* m_connectionBox = nullptr;
     QToolButton* m_connection = nullptr;
     QToolButton* m_safety = nullptr;
+    QWidget* m_split = nullptr;
     QMenu* m_menu = nullptr;
     QLineEdit* m_filter = nullptr;
     SpanLabel* m_count = nullptr;

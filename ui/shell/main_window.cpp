@@ -48,6 +48,11 @@ namespace desk {
 namespace {
 
     constexpr int kFoldBelow = 1100;
+    constexpr int kNavigatorWidth = 176;
+    constexpr int kNavigatorFolded = 44;
+    constexpr int kInspectorWidth = 328;
+    constexpr int kOperationsEmpty = 57; // title and one line
+    constexpr int kOperationsFilled = 101; // title and three rows
     constexpr auto kGeometryKey = "window/geometry";
     constexpr auto kDocksKey = "window/docks";
     constexpr auto kSplitterKey = "window/jobsSplitter";
@@ -90,6 +95,7 @@ MainWindow::MainWindow(WindowModels& models, Theme& theme, QWidget* parent)
     menuBar()->setNativeMenuBar(false);
     menuBar()->setObjectName(u"menuBar"_s);
     fillMenus(*menuBar(), models.app.actions());
+    m_inspectorWidth = px(kInspectorWidth);
     m_header = new HeaderBar(models.app);
     auto* bar = addToolBar(tr("Header"));
     bar->setObjectName(u"headerBar"_s);
@@ -161,8 +167,9 @@ void MainWindow::makeDocks()
     addDockWidget(Qt::RightDockWidgetArea, m_sheets);
     m_operationsDock = new OperationsDock(m_models.operations, this);
     addDockWidget(Qt::BottomDockWidgetArea, m_operationsDock);
-    resizeDocks({ m_navigatorDock, m_inspectorDock }, { px(176), px(328) }, Qt::Horizontal);
-    resizeDocks({ m_operationsDock }, { px(100) }, Qt::Vertical);
+    resizeDocks({ m_navigatorDock, m_inspectorDock }, { px(kNavigatorWidth), m_inspectorWidth },
+        Qt::Horizontal);
+    resizeDocks({ m_operationsDock }, { px(kOperationsEmpty) }, Qt::Vertical);
     for (QDockWidget* dock : { m_navigatorDock, m_inspectorDock,
              static_cast<QDockWidget*>(m_sheets), static_cast<QDockWidget*>(m_operationsDock) })
         new DockGrip(*this, *dock);
@@ -176,10 +183,7 @@ void MainWindow::makeSheets()
     for (QWidget* sheet : { static_cast<QWidget*>(m_review),
              static_cast<QWidget*>(m_connectionSheet), static_cast<QWidget*>(m_trainingSheet) })
         m_sheets->addSheet(sheet);
-    connect(&m_models.review, &ReviewModel::opened, this, [this] {
-        m_sheets->showSheet(m_review);
-        resizeDocks({ m_sheets }, { m_review->sizeHint().width() }, Qt::Horizontal);
-    });
+    connect(&m_models.review, &ReviewModel::opened, this, [this] { showSheet(m_review); });
     connect(
         &m_models.review, &ReviewModel::closed, this, [this] { m_sheets->closeSheet(m_review); });
     connect(m_connectionSheet, &SheetFrame::closeRequested, this,
@@ -191,6 +195,12 @@ void MainWindow::makeSheets()
         [this](const QString& sentence) { m_status->say(sentence); });
     connect(m_sheets, &SheetDock::shownChanged, this, [this](bool isShown) {
         m_inspectorDock->setVisible(!isShown && m_wantsInspector);
+        foldForWidth();
+        if (!isShown) {
+            const int navigator = m_navigator->isFolded() ? kNavigatorFolded : kNavigatorWidth;
+            resizeDocks({ m_navigatorDock, m_inspectorDock }, { px(navigator), m_inspectorWidth },
+                Qt::Horizontal);
+        }
         if (!isShown && tableOf(m_models.app.selection().page()) != nullptr)
             tableOf(m_models.app.selection().page())->setFocus(Qt::OtherFocusReason);
     });
@@ -296,7 +306,11 @@ void MainWindow::connectOperations()
              connect(m_operations, &OperationsPage::selected, &m_models.app.selection(),
                  &Selection::selectOperation) })
         Q_ASSERT(connection);
-    connect(&m_models.operations, &QAbstractItemModel::rowsInserted, this, &MainWindow::refresh);
+    connect(&m_models.operations, &QAbstractItemModel::rowsInserted, this, [this] {
+        if (m_operationsDock->height() < px(kOperationsFilled))
+            resizeDocks({ m_operationsDock }, { px(kOperationsFilled) }, Qt::Vertical);
+        refresh();
+    });
 }
 
 void MainWindow::run(const QString& id)
@@ -308,13 +322,11 @@ void MainWindow::run(const QString& id)
             m_models.connectionForm.edit(*connection);
         else
             m_models.connectionForm.clear();
-        m_sheets->showSheet(m_connectionSheet);
-        resizeDocks({ m_sheets }, { m_connectionSheet->sizeHint().width() }, Qt::Horizontal);
+        showSheet(m_connectionSheet);
         m_connectionSheet->begin();
     } else if (id == u"train.new") {
         m_models.trainingForm.reset();
-        m_sheets->showSheet(m_trainingSheet);
-        resizeDocks({ m_sheets }, { m_trainingSheet->sizeHint().width() }, Qt::Horizontal);
+        showSheet(m_trainingSheet);
         m_trainingSheet->begin();
     } else if (id == u"run.open") {
         askForRunFolder();
@@ -447,9 +459,26 @@ void MainWindow::bringToFront()
     activateWindow();
 }
 
+/// Narrow windows and wide sheets take the names of the navigator away; icons stay.
 void MainWindow::foldForWidth()
 {
-    m_navigator->setFolded(width() < px(kFoldBelow));
+    const bool isFolded = width() < px(kFoldBelow) || m_sheets->sheet() == m_review;
+    if (m_navigator->isFolded() == isFolded)
+        return;
+    m_navigator->setFolded(isFolded);
+    resizeDocks(
+        { m_navigatorDock }, { px(isFolded ? kNavigatorFolded : kNavigatorWidth) }, Qt::Horizontal);
+}
+
+void MainWindow::showSheet(QWidget* sheet)
+{
+    if (m_sheets->sheet() == nullptr && !m_inspectorDock->isHidden())
+        m_inspectorWidth = m_inspectorDock->width();
+    m_sheets->showSheet(sheet);
+    foldForWidth();
+    const int navigator = m_navigator->isFolded() ? kNavigatorFolded : kNavigatorWidth;
+    resizeDocks({ m_navigatorDock, m_sheets }, { px(navigator), sheet->sizeHint().width() },
+        Qt::Horizontal);
 }
 
 void MainWindow::resizeEvent(QResizeEvent* event)

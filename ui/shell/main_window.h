@@ -68,6 +68,7 @@ private:
     void restoreWindow();
     void saveWindow();
     void foldForWidth();
+    void showSheet(QWidget* sheet);
     [[nodiscard]] OrderedTable* tableOf(DeskPage page) const;
 
     WindowModels& m_models;
@@ -93,6 +94,7 @@ private:
     StatusLine* m_status = nullptr;
     Regions* m_regions = nullptr;
     bool m_wantsInspector = true;
+    int m_inspectorWidth = 0; ///< while no sheet stands in its place
 };
 
 } // namespace desk

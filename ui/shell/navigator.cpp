@@ -107,7 +107,7 @@ void Navigator::setPage(DeskPage page)
 {
     const QSignalBlocker blocker(selectionModel());
     if (page == DeskPage::Verify) {
-        clearSelection();
+        selectionModel()->clear(); // the current one too, so that a click on it counts
     } else {
         const QModelIndex index = m_model->index(int(page), 0);
         selectionModel()->setCurrentIndex(index, QItemSelectionModel::ClearAndSelect);
@@ -131,7 +131,6 @@ void Navigator::setFolded(bool isFolded)
         return;
     m_isFolded = isFolded;
     setMinimumWidth(minimumSizeHint().width());
-    setMaximumWidth(isFolded ? px(kFoldedWidth) : QWIDGETSIZE_MAX);
     updateGeometry();
     viewport()->update();
 }

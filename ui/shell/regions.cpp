@@ -48,7 +48,9 @@ void Regions::chainTabs() const
         QList<QWidget*> all = region.widget->findChildren<QWidget*>();
         all.prepend(region.widget);
         for (QWidget* widget : all) {
-            if ((widget->focusPolicy() & Qt::TabFocus) == 0)
+            // Menus and lists that pop up are windows of their own.
+            if ((widget->focusPolicy() & Qt::TabFocus) == 0
+                || widget->window() != region.widget->window())
                 continue;
             if (last != nullptr)
                 QWidget::setTabOrder(last, widget);
