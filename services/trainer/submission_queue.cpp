@@ -15,6 +15,9 @@ namespace {
     constexpr std::chrono::milliseconds kPollTimeout = 45s; // trainer.md 5.4
     // A trainer that stays away longer has lost the live model.
     constexpr std::chrono::milliseconds kMaxSilence = 60s;
+    // The network manager opens six connections to a host: long polls must leave some for
+    // submissions. A trainer works in order, so the oldest results come first.
+    constexpr int kMaxPolls = 3;
     constexpr const char* kTryAgain = R"({"type":"try_again"})";
 
     Error failureOf(const FutureReply& reply, const std::string& doing)
@@ -174,12 +177,33 @@ void SubmissionQueue::send(Entry entry, std::string body)
                         static_cast<std::size_t>(accepted.body.size()) });
                 });
                 if (future)
-                    awaitResult(entry.errand, m_http, m_baseUrl, future->requestId, entry.doing);
+                    poll(entry, future->requestId);
                 else
                     entry.errand->finish(future.error());
             }
             pump();
         });
+}
+
+void SubmissionQueue::poll(const Entry& entry, const std::string& requestId)
+{
+    m_accepted.emplace_back(entry, requestId);
+    pollNext();
+}
+
+void SubmissionQueue::pollNext()
+{
+    while (m_polling < kMaxPolls && !m_accepted.empty()) {
+        const auto [entry, requestId] = std::move(m_accepted.front());
+        m_accepted.pop_front();
+        ++m_polling;
+        onFinished(entry.errand->future(), this, [this](const Result<std::string>&) {
+            --m_polling;
+            pollNext();
+        });
+        if (!entry.errand->isOver())
+            awaitResult(entry.errand, m_http, m_baseUrl, requestId, entry.doing);
+    }
 }
 
 } // namespace desk

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace desk {
 
@@ -43,10 +44,14 @@ private:
     };
     void pump();
     void send(Entry entry, std::string body);
+    void poll(const Entry& entry, const std::string& requestId);
+    void pollNext();
 
     HttpClient& m_http;
     std::string m_baseUrl;
     std::deque<Entry> m_waiting;
+    std::deque<std::pair<Entry, std::string>> m_accepted; // with request ids, not polled yet
+    int m_polling = 0;
     std::int64_t m_nextSeqId = 1;
     bool m_isSending = false;
 };

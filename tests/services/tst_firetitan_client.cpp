@@ -50,6 +50,8 @@ private:
     QByteArrayList m_bodies;
     QByteArray m_status; // of the hot load
     int m_pendingPolls = 0;
+    int m_heldPolls = 0;
+    bool m_isHeld = false;
 
     Answer answerTo(const SeenRequest& request)
     {
@@ -64,6 +66,12 @@ private:
             m_submitted.append(rpc);
             m_bodies.append(request.body);
             return ok(QByteArray(R"({"request_id":"ID"})").replace("ID", rpc));
+        }
+        if (m_isHeld) {
+            ++m_heldPolls;
+            Answer silent;
+            silent.kind = Answer::Kind::Silence;
+            return silent;
         }
         if (m_pendingPolls-- > 0)
             return ok(R"({"type":"try_again","request_id":"r","queue_state":"active"})");
@@ -87,6 +95,8 @@ private Q_SLOTS:
         m_submitted.clear();
         m_bodies.clear();
         m_pendingPolls = 0;
+        m_heldPolls = 0;
+        m_isHeld = false;
         m_results = { { "create_model", R"({"model_id":"sess-1:train:0","type":"create_model"})" },
             { "forward_backward",
                 R"({"loss_fn_output_type":"ArrayRecord","loss_fn_outputs":[{"logprobs":{"data":[-0.5],"dtype":"float32","shape":[1]}}],"metrics":{"loss:sum":1.5}})" },
@@ -189,6 +199,23 @@ private Q_SLOTS:
         m_results.remove("optim_step"); // the trainer was restarted: 404 on the future
         QCOMPARE(codeOf(await(training->optimStep({}))), "not_found"_ba);
         QCOMPARE(codeOf(await(training->forwardBackward({}, "cross_entropy"))), "usage"_ba);
+    }
+
+    void manyLongPollsLeaveRoomForSubmissions()
+    {
+        const auto training = client();
+        m_isHeld = true; // polls are not answered
+        QList<QFuture<Result<OptimResult>>> steps;
+        for (int i = 0; i < 20; ++i)
+            steps.append(training->optimStep({}));
+        QTRY_COMPARE(m_submitted.count("optim_step"), 20);
+        QVERIFY(m_heldPolls <= 3);
+        m_isHeld = false;
+        steps.first().cancel(); // the first three polls stay silent
+        steps[1].cancel();
+        steps[2].cancel();
+        for (const auto& step : steps.mid(3))
+            QVERIFY(await(step));
     }
 
     void canceledCallDoesNotStopTheQueue()

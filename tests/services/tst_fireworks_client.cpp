@@ -81,7 +81,7 @@ private:
         m_http->setRetryPolicy({ 5ms, 20ms, 0 });
         m_client = std::make_unique<FireworksClient>(*m_http);
         m_jobs = std::make_unique<TrainerJobManager>(*m_client);
-        m_jobs->setPolicy({ 10ms, 300ms, 300ms });
+        m_jobs->setPolicy({ 10ms, 20s, 20s });
         m_deployments = std::make_unique<DeploymentManager>(*m_client);
     }
     QByteArray seenTarget(qsizetype i) const { return m_server->seen().at(i).target; }
@@ -346,6 +346,7 @@ private Q_SLOTS:
         QFETCH(QByteArray, state);
         QFETCH(QByteArray, code);
         QFETCH(QByteArray, words);
+        m_jobs->setPolicy({ 10ms, 150ms, 150ms });
         m_server->route = [&](const SeenRequest& request) {
             if (request.path().endsWith("/healthz"))
                 return reply(404, "{}");
