@@ -111,12 +111,11 @@ private:
         QTRY_COMPARE_WITH_TIMEOUT(m_backend.state(), QProcess::NotRunning, 10000);
         QCOMPARE(m_backend.exitCode(), 0);
     }
-    double step(double learningRate)
+    double step(double learningRate,
+        const QByteArray& text = "Once upon a time there was a small desk that showed the truth.")
     {
-        const auto loss = await(m_training->forwardBackward(
-                                    { textDatum("Once upon a time there was a small desk."),
-                                        textDatum("It showed what was true, and nothing else.") },
-                                    "cross_entropy"),
+        const auto loss = await(
+            m_training->forwardBackward({ textDatum(text), textDatum(text) }, "cross_entropy"),
             kPatienceMs);
         AdamParams adam;
         adam.learningRate = learningRate;
@@ -326,8 +325,8 @@ private Q_SLOTS:
         const auto before = completed(&model);
         QCOMPARE(std::string(servedSnapshot(model)), m_base);
 
-        for (int i = 0; i < 3; ++i)
-            QVERIFY(step(5e-3) > 0);
+        for (int i = 0; i < 12; ++i)
+            QVERIFY(step(1e-2, "Once upon a 4711 4711 4711 4711 4711 4711 4711") > 0);
         const auto delta =
             await(m_training->saveWeightsForSamplerExt("step-0002", "delta"), kPatienceMs);
         REQUIRE(delta);
