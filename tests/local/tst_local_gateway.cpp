@@ -285,6 +285,9 @@ TEST(scaling_gives_new_replicas_what_the_others_serve)
         200);
     CHECK_EQUAL(fixture.probe.settled("d").size(), 1U);
     CHECK_EQUAL(fixture.probe.call("PATCH", path + "?updateMask=base_model", "{}").status, 400);
+    const auto renamed =
+        fixture.probe.call("PATCH", path + "?updateMask=display_name", R"({"displayName":"n"})");
+    CHECK_EQUAL(desk::decodeDeployment(renamed.body)->displayName, "n");
 }
 
 TEST(reattaching_brings_new_pods_that_serve_the_base_model)

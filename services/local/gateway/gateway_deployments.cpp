@@ -103,6 +103,9 @@ GatewayService::Answer GatewayService::patchDeployment(const HttpRequest& reques
         if (auto status = m_serving.reattach(id, *patch->hotLoadTrainerJob); !status)
             return status.error();
     }
+    if (patch->displayName)
+        if (auto status = m_serving.rename(id, *patch->displayName); !status)
+            return status.error();
     auto wanted = patch->replicaCount;
     if (!wanted && (patch->minReplicaCount || patch->maxReplicaCount)) {
         const int count = present->replicaCount.value_or(1);

@@ -151,6 +151,20 @@ Status ServingService::scale(const std::string& id, int replicas)
     return done();
 }
 
+Status ServingService::rename(const std::string& id, const std::string& displayName)
+{
+    const std::scoped_lock lock(m_mutex);
+    const auto found = m_deployments.find(id);
+    if (found == m_deployments.end())
+        return noDeployment(id);
+    auto row = found->second.row;
+    row.record.displayName = displayName;
+    if (auto status = m_store.updateDeployment(row); !status)
+        return status;
+    found->second.row = row;
+    return done();
+}
+
 Status ServingService::reattach(const std::string& id, const std::string& trainerJob)
 {
     const std::scoped_lock lock(m_mutex);

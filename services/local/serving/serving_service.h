@@ -39,6 +39,7 @@ public:
     [[nodiscard]] Status remove(const std::string& id);
     /// Another number of replicas; new ones get what the others serve.
     [[nodiscard]] Status scale(const std::string& id, int replicas);
+    [[nodiscard]] Status rename(const std::string& id, const std::string& displayName);
     /// Ties the deployment to another trainer: new pods that serve the base model.
     [[nodiscard]] Status reattach(const std::string& id, const std::string& trainerJob);
     /// Row and present replicas.
