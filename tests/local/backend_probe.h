@@ -20,6 +20,11 @@
 
 namespace desk::check {
 
+/// The backend closed the connection without an answer: expected where a test kills it.
+struct ConnectionLost : Failure
+{
+};
+
 class BackendProbe
 {
 public:
@@ -173,7 +178,10 @@ public:
 
     RawConnection::Reply post(const std::string& name, const std::string& body) const
     {
-        return m_backend.call("POST", BackendProbe::trainerPath(m_job, name), body);
+        auto reply = m_backend.call("POST", BackendProbe::trainerPath(m_job, name), body);
+        if (reply.status == 0)
+            throw ConnectionLost {};
+        return reply;
     }
     /// The future that a submission answered with, when it has ended.
     FutureReply result(const std::string& submitted) const

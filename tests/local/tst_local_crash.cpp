@@ -123,7 +123,7 @@ TEST(kill_in_the_middle_of_saves)
                 if (reply.state == FutureReply::State::Done)
                     acknowledged.insert(name);
             }
-        } catch (const desk::check::Failure&) {
+        } catch (const desk::check::ConnectionLost&) {
             // The connection broke: whatever was under way was not acknowledged.
         }
         killer.join();

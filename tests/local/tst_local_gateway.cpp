@@ -79,7 +79,8 @@ TEST(a_promotion_copies_the_files_and_happens_once)
     BackendFixture fixture;
     fixture.probe.createJob("j");
     TrainingProbe training(fixture.probe, "j");
-    training.step();
+    for (int i = 0; i < 3; ++i)
+        training.step(1e-2);
     training.saveSampler("b1", "base");
     const auto answer = desk::decodePromoteAnswer(fixture.probe.promote("j", "b1", "mine").body);
     const auto again = desk::decodePromoteAnswer(fixture.probe.promote("j", "b1", "mine").body);
