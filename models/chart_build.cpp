@@ -74,15 +74,16 @@ void ChartModel::rebuild(int index, const std::vector<PlotEvent>& events)
     request.includesZero = spec.includesZero;
     request.scalesToThousands = spec.scalesToThousands;
     request.hasRun = !m_runs.isEmpty();
+    request.isDemo =
+        std::any_of(m_runs.cbegin(), m_runs.cend(), [](const ChartRun& run) { return run.isDemo; });
+    request.robustFrom = spec.robustFrom;
     std::size_t samples = 0;
     for (Track& track : chart.tracks) {
         for (const ChartRun& run : std::as_const(m_runs)) {
             if (run.id != track.run || !run.store)
                 continue;
-            if (run.isDemo) {
-                request.isDemo = true;
+            if (run.isDemo)
                 request.subtitle = u"sample · "_s + smoothingWords();
-            }
             if (track.isSmoothed && m_smoothing > 0 && !track.smoother)
                 track.smoother = std::make_shared<SmoothedSeries>(
                     Smoothing { Smoothing::Kind::Ema, m_smoothing, 1 });

@@ -22,13 +22,13 @@ const std::array<ChartSpec, kCharts>& charts::chartSpecs()
         { u"loss", u"Loss",
             { { MetricConcept::TrainLoss, u"train", 0, true },
                 { MetricConcept::EvalLoss, u"eval", 1, false } },
-            false, false },
-        { u"lr", u"Learning rate", { { MetricConcept::LearningRate, u"", 0, false } }, true,
-            false },
-        { u"grad", u"Gradient norm", { { MetricConcept::GradientNorm, u"", 0, true } }, true,
-            false },
-        { u"throughput", u"Throughput", { { MetricConcept::Throughput, u"", 0, true } }, true,
-            true },
+            false, false, 2000 },
+        { u"lr", u"Learning rate", { { MetricConcept::LearningRate, u"", 0, false } }, true, false,
+            2000 },
+        { u"grad", u"Gradient norm", { { MetricConcept::GradientNorm, u"", 0, true } }, true, false,
+            100 },
+        { u"throughput", u"Throughput", { { MetricConcept::Throughput, u"", 0, true } }, true, true,
+            100 },
     } };
     return specs;
 }
@@ -95,34 +95,41 @@ void ChartModel::setRuns(QList<ChartRun> runs)
 // Metrics may appear at any time (the first eval), so this looks again whenever samples came.
 void ChartModel::findTracks()
 {
+    constexpr int kRunsPerSeries = 1000;
     for (std::size_t i = 0; i < kCharts; ++i) {
         Chart& chart = d->charts[i];
-        for (const ChartRun& run : m_runs) {
-            if (!run.store)
-                continue;
-            for (const SeriesSpec& spec : chartSpecs()[i].series) {
-                const auto metric = findMetric(*run.store, spec.what);
-                if (!metric)
-                    continue;
-                const bool isKnown = std::any_of(chart.tracks.begin(), chart.tracks.end(),
-                    [&](const Track& t) { return t.run == run.id && t.metric == *metric; });
-                if (isKnown)
-                    continue;
-                Track track;
-                track.run = run.id;
-                track.metric = *metric;
-                track.slot = run.slot == 7 ? 7 : (run.slot + spec.slotOffset) % 7;
-                track.isSmoothed = spec.isSmoothed;
-                const QString word = QString::fromUtf16(spec.label);
-                track.label = word;
-                if (m_runs.size() > 1)
-                    track.label = QString(run.label + u' ' + word).trimmed();
-                else if (run.isDemo)
-                    track.label = run.label;
-                chart.tracks.push_back(std::move(track));
-            }
+        int order = 0;
+        for (const SeriesSpec& spec : chartSpecs()[i].series) {
+            order += kRunsPerSeries;
+            for (qsizetype r = 0; r < m_runs.size(); ++r)
+                findTrack(chart, spec, m_runs[r], order + static_cast<int>(r));
         }
+        std::sort(chart.tracks.begin(), chart.tracks.end(),
+            [](const Track& a, const Track& b) { return a.order < b.order; });
     }
+}
+
+void ChartModel::findTrack(Chart& chart, const SeriesSpec& spec, const ChartRun& run, int order)
+{
+    const bool isKnown = std::any_of(chart.tracks.begin(), chart.tracks.end(),
+        [order](const Track& track) { return track.order == order; });
+    if (isKnown || !run.store)
+        return;
+    const auto metric = findMetric(*run.store, spec.what);
+    if (!metric)
+        return;
+    Track track;
+    track.order = order;
+    track.run = run.id;
+    track.metric = *metric;
+    track.slot = run.slot == 7 ? 7 : (run.slot + spec.slotOffset) % 7;
+    track.isSmoothed = spec.isSmoothed;
+    track.label = QString::fromUtf16(spec.label);
+    if (m_runs.size() > 1)
+        track.label = QString(run.label + u' ' + track.label).trimmed();
+    else if (run.isDemo && spec.slotOffset == 0)
+        track.label = run.label;
+    chart.tracks.push_back(std::move(track));
 }
 
 void ChartModel::setEvents(const QString& run, std::vector<PlotEvent> eventsByStep)

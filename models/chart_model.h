@@ -14,6 +14,10 @@ namespace desk {
 
 class SeriesStore;
 struct PlotAnswer;
+namespace charts {
+    struct Chart;
+    struct SeriesSpec;
+} // namespace charts
 
 /// A run to plot. The store is read through its lock-free snapshots; the owner keeps writing to it
 /// and calls ChartModel::noteSamples() when something was appended.
@@ -100,6 +104,8 @@ Q_SIGNALS:
 
 private:
     void findTracks();
+    void findTrack(
+        charts::Chart& chart, const charts::SeriesSpec& spec, const ChartRun& run, int order);
     void markAllDirty();
     void scheduleLive();
     void changeSettings();

@@ -43,6 +43,7 @@ struct ChartSpec
     std::vector<SeriesSpec> series;
     bool includesZero;
     bool scalesToThousands;
+    long long robustFrom; ///< samples from which outliers are cut off and counted
 };
 
 [[nodiscard]] const std::array<ChartSpec, kCharts>& chartSpecs();
@@ -51,6 +52,7 @@ struct ChartSpec
 struct Track
 {
     QString run;
+    int order = 0; ///< by series of the chart, then by run
     int slot = 0;
     QString label;
     std::string metric;

@@ -172,11 +172,9 @@ namespace {
         return values[static_cast<std::size_t>(at)];
     }
 
-    constexpr long long kRobustFrom = 2000; // samples; below this everything is shown
-
     // Everything, unless a few values would squeeze the rest of the curve into a thin band: then
     // the bulk plus some room, and the values outside are counted.
-    PlotRange chooseY(const PlotData& plot, bool includesZero, long long samples)
+    PlotRange chooseY(const PlotData& plot, bool includesZero, bool isRobust)
     {
         std::vector<double> lows;
         std::vector<double> highs;
@@ -202,7 +200,7 @@ namespace {
             return { 0, 1 };
         double low = *std::min_element(lows.begin(), lows.end());
         double high = *std::max_element(highs.begin(), highs.end());
-        if (samples >= kRobustFrom && !plot.isLogY) {
+        if (isRobust && !plot.isLogY) {
             const double bulkLow = quantile(lows, 0.02);
             const double bulkHigh = quantile(highs, 0.90);
             const double span = std::max(bulkHigh - bulkLow, std::abs(bulkHigh) * 1e-6);
@@ -375,7 +373,7 @@ PlotAnswer buildPlot(const PlotRequest& request)
     plot->x = request.x;
     plot->isLogY = request.isLogY;
     plot->isDemo = request.isDemo;
-    plot->isReported = !request.tracks.empty() || !request.hasRun;
+    plot->isReported = !request.tracks.empty() || !request.hasRun || request.isDemo;
     plot->events = request.events;
     PlotAnswer answer;
     QStringList metrics;
@@ -390,7 +388,8 @@ PlotAnswer buildPlot(const PlotRequest& request)
             metrics.append(source.metric);
     }
     plot->subtitle = request.subtitle.isEmpty() ? metrics.join(u" · "_s) : request.subtitle;
-    plot->y = request.y ? *request.y : chooseY(*plot, request.includesZero, samples);
+    plot->y = request.y ? *request.y
+                        : chooseY(*plot, request.includesZero, samples >= request.robustFrom);
     for (std::size_t i = 0; i < plot->tracks.size(); ++i) {
         PlotTrack& track = plot->tracks[i];
         countOutside(track, request.tracks[i], request, plot->y);

@@ -41,6 +41,7 @@ struct PlotRequest
     bool isLogY = false;
     bool includesZero = false;
     bool scalesToThousands = false; ///< large values read "38.5" with " · k" in the subtitle
+    long long robustFrom = 2000; ///< samples; with fewer of them every value is shown
     bool isDemo = false;
     bool hasRun = true; ///< false: nothing is selected, so nothing is missing either
 };

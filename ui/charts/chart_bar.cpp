@@ -137,6 +137,7 @@ void ChartBar::addLeading(QWidget* widget)
 {
     m_leading->layout()->addWidget(widget);
     m_leading->layout()->setAlignment(widget, Qt::AlignTop);
+    fitWords();
 }
 
 void ChartBar::setGrid(int grid)
@@ -166,6 +167,7 @@ void ChartBar::refresh()
     const qsizetype split = text.indexOf(u" half-life"_s);
     m_smoothingText->setMarkup(
         split < 0 ? text : QString(text.left(split) + u"<s>"_s + text.mid(split)));
+    fitWords();
     m_linked->setChecked(m_model.isLinked());
     m_live->setEnabled(m_model.hasLiveRun());
     m_live->setChecked(m_model.isFollowing());
@@ -177,12 +179,23 @@ void ChartBar::refresh()
 void ChartBar::resizeEvent(QResizeEvent* event)
 {
     Panel::resizeEvent(event);
-    // The words go first; every control keeps its accessible name.
-    const int room = width() - m_leading->sizeHint().width();
-    m_smoothingText->setVisible(room > px(560));
-    m_smoothingLabel->setVisible(room > px(470));
-    m_xLabel->setVisible(room > px(470));
-    m_copy->setVisible(room > px(360));
+    fitWords();
+}
+
+// The words go first; every control keeps its accessible name.
+void ChartBar::fitWords()
+{
+    QWidget* const inOrder[] = { m_copy, m_xLabel, m_smoothingLabel, m_smoothingText };
+    const int gap = m_controls->layout()->spacing();
+    int wanted = m_leading->sizeHint().width() + px(40);
+    for (QWidget* widget : { static_cast<QWidget*>(m_xAxis), static_cast<QWidget*>(m_smoothing),
+             static_cast<QWidget*>(m_linked), static_cast<QWidget*>(m_live),
+             static_cast<QWidget*>(m_grid) })
+        wanted += std::max(widget->minimumWidth(), widget->sizeHint().width()) + gap;
+    for (QWidget* widget : inOrder) {
+        wanted += std::max(widget->minimumWidth(), widget->sizeHint().width()) + gap;
+        widget->setVisible(wanted <= width());
+    }
 }
 
 } // namespace desk

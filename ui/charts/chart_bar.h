@@ -38,6 +38,7 @@ protected:
 private:
     void makeControls();
     void refresh();
+    void fitWords();
 
     ChartModel& m_model;
     QHBoxLayout* m_row;

@@ -6,6 +6,7 @@
 #include "ui/style/tab_text.h"
 
 #include <QAbstractButton>
+#include <QAbstractSpinBox>
 #include <QComboBox>
 #include <QFontMetricsF>
 #include <QScrollBar>
@@ -197,6 +198,24 @@ QRect DeskStyle::subControlRect(ComplexControl control, const QStyleOptionComple
             break;
         }
     }
+    if (control == CC_SpinBox) {
+        const QRect r = option->rect;
+        const auto* box = qstyleoption_cast<const QStyleOptionSpinBox*>(option);
+        const bool hasButtons = box && box->buttonSymbols != QAbstractSpinBox::NoButtons;
+        const int room = hasButtons ? px(22) : 0;
+        switch (part) {
+        case SC_SpinBoxUp:
+            return { r.right() - room, r.top() + 2, room, r.height() / 2 - 2 };
+        case SC_SpinBoxDown:
+            return { r.right() - room, r.center().y() + 1, room, r.height() / 2 - 2 };
+        case SC_SpinBoxEditField:
+            return r.adjusted(px(3), 1, -room - 1, -1);
+        case SC_SpinBoxFrame:
+            return r;
+        default:
+            break;
+        }
+    }
     return QProxyStyle::subControlRect(control, option, part, widget);
 }
 
@@ -227,6 +246,9 @@ QSize DeskStyle::sizeFromContents(
     }
     case CT_PushButton: {
         int width = size.width() + px(20);
+        const auto* button = qstyleoption_cast<const QStyleOptionButton*>(option);
+        if (button && flag(widget, "commit")) // its label is bold
+            width = std::max(width, qCeil(textWidth(Face::Bold, button->text)) + px(24));
         const QString key = widget ? widget->property("keycap").toString() : QString();
         if (!key.isEmpty())
             width += qCeil(textWidth(Face::Badge, key)) + px(22);

@@ -6,6 +6,7 @@
 #include "ui/style/tab_text.h"
 #include "ui/style/tokens.h"
 
+#include <QAbstractSpinBox>
 #include <QFontMetricsF>
 #include <QPainterPath>
 #include <QPolygonF>
@@ -285,6 +286,24 @@ namespace {
         drawIcon(painter, u"chevron-down"_s, arrow, isOn ? t.text2 : t.disabled);
     }
 
+    void paintSpinBox(const QStyleOptionSpinBox& box, QPainter& painter, QRect up, QRect down)
+    {
+        const Tokens& t = tokens();
+        const bool isOn = box.state & QStyle::State_Enabled;
+        roundBox(painter, box.rect, 4, isOn ? t.surface : t.window, isOn ? t.border : t.hairline);
+        if (box.buttonSymbols == QAbstractSpinBox::NoButtons)
+            return;
+        const int side = px(12);
+        const auto place = [side](const QRect& rect) {
+            return QRect(
+                rect.center().x() - side / 2, rect.center().y() - side / 2 + 1, side, side);
+        };
+        const bool canGrow = isOn && (box.stepEnabled & QAbstractSpinBox::StepUpEnabled);
+        const bool canShrink = isOn && (box.stepEnabled & QAbstractSpinBox::StepDownEnabled);
+        drawIcon(painter, u"chevron-up"_s, place(up), canGrow ? t.text2 : t.disabled);
+        drawIcon(painter, u"chevron-down"_s, place(down), canShrink ? t.text2 : t.disabled);
+    }
+
 } // namespace
 
 void DeskStyle::drawControl(ControlElement element, const QStyleOption* option, QPainter* painter,
@@ -371,6 +390,11 @@ void DeskStyle::drawComplexControl(ComplexControl control, const QStyleOptionCom
     }
     case CC_ComboBox:
         paintCombo(*option, *painter);
+        return;
+    case CC_SpinBox:
+        paintSpinBox(*static_cast<const QStyleOptionSpinBox*>(option), *painter,
+            subControlRect(control, option, SC_SpinBoxUp, widget),
+            subControlRect(control, option, SC_SpinBoxDown, widget));
         return;
     default:
         break;

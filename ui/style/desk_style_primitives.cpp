@@ -5,6 +5,7 @@
 #include "ui/style/paint.h"
 #include "ui/style/tokens.h"
 
+#include <QAbstractSpinBox>
 #include <QPainterPath>
 #include <QStyleOption>
 #include <QWidget>
@@ -57,7 +58,9 @@ namespace {
     void paintFieldPanel(
         const QStyleOption& option, QPainter& painter, const QWidget* widget, bool fills)
     {
-        if (primitiveFlag(widget, "bare"))
+        // The field of a spin box lies inside the box that DeskStyle draws.
+        if (primitiveFlag(widget, "bare")
+            || (widget && qobject_cast<const QAbstractSpinBox*>(widget->parentWidget())))
             return;
         const Tokens& t = tokens();
         const bool isOn = option.state & QStyle::State_Enabled;

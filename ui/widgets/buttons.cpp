@@ -78,14 +78,13 @@ QToolButton* makeLinkButton(const QString& text)
 void setCommit(QPushButton* button, bool isCommit)
 {
     button->setProperty("commit", isCommit);
-    button->update();
+    button->setIcon(button->icon()); // forgets the cached size hint
 }
 
 void setKeyCap(QAbstractButton* button, const QString& key)
 {
     button->setProperty("keycap", key);
-    button->updateGeometry();
-    button->update();
+    button->setIcon(button->icon()); // forgets the cached size hint
 }
 
 QTabBar* makeTabBar(

@@ -190,7 +190,7 @@ namespace {
                 c.painter, { c.inner.right() - width, c.baseline }, which, text, c.ink(tone));
     }
 
-    void paintProgress(const CellPaint& c)
+    void paintProgressCell(const CellPaint& c)
     {
         const QString text = c.text();
         const QString more = c.get(Role::Secondary).toString();
@@ -356,7 +356,7 @@ namespace {
             paintNumber(c);
             break;
         case CellKind::Progress:
-            paintProgress(c);
+            paintProgressCell(c);
             break;
         case CellKind::Spark:
             paintSpark(c);
