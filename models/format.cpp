@@ -97,7 +97,8 @@ QString exactNumber(double value)
 {
     if (!std::isfinite(value))
         return specialName(value);
-    return QLocale::c().toString(value, 'g', QLocale::FloatingPointShortest).remove(u',');
+    return shortExponent(
+        QLocale::c().toString(value, 'g', QLocale::FloatingPointShortest).remove(u','));
 }
 
 QString count(std::int64_t value)

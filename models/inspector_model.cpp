@@ -87,8 +87,7 @@ void InspectorModel::fillJob()
     m_content.subtitle = subtitle.join(u" \u00b7 "_s);
     if (row->loss) {
         m_content.tiles.append({ tr("train/loss \u03b1.9"), format::number(row->loss),
-            row->slope ? tr("%1 per 1k steps").arg(format::signedNumber(*row->slope))
-                       : QString() });
+            row->slope ? tr("%1 / 1k").arg(format::signedNumber(*row->slope, 3)) : QString() });
     }
     if (row->evalLoss)
         m_content.tiles.append({ tr("eval/loss"), format::number(row->evalLoss), tr("newest") });

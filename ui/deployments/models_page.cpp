@@ -33,7 +33,7 @@ ModelsPage::ModelsPage(AppModel& app, QWidget* parent)
     column->addWidget(header);
     m_table = new OrderedTable(app.models(), tr("Models"));
     m_table->setObjectName(u"modelsTable"_s);
-    m_table->setColumnWidths({ 240, 120, 110, 160, 0, 90 });
+    m_table->setColumnWidths({ 220, 100, 90, 130, 0, 90 });
     m_table->sortBy(int(ModelTableModel::Column::Created), Qt::AscendingOrder);
     column->addWidget(m_table, 1);
     connect(m_table, &OrderedTable::idChosen, &app.selection(), &Selection::selectModel);

@@ -54,6 +54,9 @@ QSpinBox* TrainingSheet::makeNumber(const QString& name, int minimum, int maximu
     box->setObjectName(u"trainingSheet."_s + name);
     box->setRange(minimum, maximum);
     box->setButtonSymbols(QAbstractSpinBox::NoButtons);
+    // The box draws the frame; its inner edit must not draw a second one.
+    if (auto* edit = box->findChild<QLineEdit*>())
+        edit->setProperty("bare", true);
     connect(box, &QSpinBox::valueChanged, this, &TrainingSheet::read);
     return box;
 }

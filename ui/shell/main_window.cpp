@@ -33,6 +33,7 @@
 #include <QApplication>
 #include <QCloseEvent>
 #include <QFileDialog>
+#include <QKeyEvent>
 #include <QLineEdit>
 #include <QMenuBar>
 #include <QMessageBox>
@@ -48,6 +49,7 @@ namespace desk {
 namespace {
 
     constexpr int kFoldBelow = 1100;
+    constexpr int kFoldTablesBelow = 1600; // the checkpoint table has twelve columns
     constexpr int kNavigatorWidth = 176;
     constexpr int kNavigatorFolded = 44;
     constexpr int kInspectorWidth = 328;
@@ -125,6 +127,8 @@ MainWindow::~MainWindow()
     // The models outlive the window and must not call into half of it.
     m_models.app.actions().disconnect(this);
     m_models.app.disconnect(this);
+    // Grips ask the docks where they are, also while the window is torn down.
+    qDeleteAll(findChildren<DockGrip*>(Qt::FindDirectChildrenOnly));
 }
 
 void MainWindow::makeCenter()
@@ -389,6 +393,7 @@ void MainWindow::showPage(DeskPage page)
     filter->setText(table != nullptr ? table->order().filterText() : QString());
     refreshFilter();
     m_notice->refresh();
+    foldForWidth();
 }
 
 void MainWindow::refreshFilter()
@@ -462,7 +467,10 @@ void MainWindow::bringToFront()
 /// Narrow windows and wide sheets take the names of the navigator away; icons stay.
 void MainWindow::foldForWidth()
 {
-    const bool isFolded = width() < px(kFoldBelow) || m_sheets->sheet() == m_review;
+    const bool wantsRoom = m_sheets->sheet() == m_review
+        || (m_models.app.selection().page() == DeskPage::Checkpoints
+            && width() < px(kFoldTablesBelow));
+    const bool isFolded = width() < px(kFoldBelow) || wantsRoom;
     if (m_navigator->isFolded() == isFolded)
         return;
     m_navigator->setFolded(isFolded);
@@ -510,6 +518,18 @@ void MainWindow::saveWindow()
     app.setWindowState(kGeometryKey, saveGeometry());
     app.setWindowState(kDocksKey, saveState(kStateVersion));
     app.setWindowState(kSplitterKey, m_jobs->saveState());
+}
+
+/// Esc closes the sheet wherever the focus is.
+void MainWindow::keyPressEvent(QKeyEvent* event)
+{
+    QWidget* sheet = m_sheets->sheet();
+    if (event->key() != Qt::Key_Escape || sheet == nullptr)
+        QMainWindow::keyPressEvent(event);
+    else if (sheet == m_review)
+        m_models.review.close();
+    else
+        m_sheets->closeSheet(sheet);
 }
 
 void MainWindow::closeEvent(QCloseEvent* event)
