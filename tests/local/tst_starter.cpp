@@ -122,7 +122,7 @@ TEST(oneStepAtASmallRate_changesFewBfloat16Weights)
     const auto step = (*engine)->optimStep(params, GradNormalization::NumLossTokens);
     CHECK(step.has_value());
     CHECK(step->changedParameters > 0);
-    CHECK(step->changedParameters * 20 < (*engine)->parameterCount());
+    CHECK(step->changedParameters * 10 < (*engine)->parameterCount());
 }
 
 TEST(texts_areSeparatedDialogues_andTheDemoIsALedger)
