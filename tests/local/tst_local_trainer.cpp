@@ -184,6 +184,34 @@ TEST(a_snapshot_is_never_replaced_and_a_state_is)
     CHECK_EQUAL(row(rows, "s").step.value_or(0), 1);
 }
 
+TEST(a_save_with_a_time_to_live_goes_by_itself)
+{
+    BackendFixture fixture;
+    fixture.probe.createJob("j");
+    TrainingProbe training(fixture.probe, "j");
+    desk::SaveWeights wanted;
+    wanted.modelId = training.model();
+    const auto save = [&](const char* name, std::int64_t seconds) {
+        wanted.path = name;
+        wanted.ttlSeconds = seconds;
+        wanted.seqId = training.nextSequence();
+        return training.result(training.post("save_weights", desk::encodeSaveWeights(wanted)).body);
+    };
+    CHECK(save("never", 0).state == FutureReply::State::Failed);
+    CHECK(save("hour", 3600).state == FutureReply::State::Done);
+    CHECK(save("second", 1).state == FutureReply::State::Done);
+    const auto rows = fixture.probe.checkpoints("j");
+    CHECK(*row(rows, "hour").expires - *row(rows, "hour").created > std::chrono::seconds(3590));
+    const auto path = row(rows, "second").path;
+    for (int i = 0; i < 1000 && fixture.probe.checkpoints("j").size() > 1; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    CHECK_EQUAL(fixture.probe.checkpoints("j").size(), 1U);
+    for (int i = 0; i < 1000 && std::filesystem::exists(path); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    CHECK(!std::filesystem::exists(path));
+    CHECK(std::filesystem::exists(row(rows, "hour").path));
+}
+
 TEST(names_that_are_no_names_are_user_errors)
 {
     BackendFixture fixture;

@@ -161,7 +161,9 @@ void FutureTable::giveUpWaiting(const std::string& requestId, std::uint64_t wait
 
 void FutureTable::evict(Clock::time_point now)
 {
-    // Oldest first, so that under pressure the longest delivered results go.
+    if (now - m_evicted < std::chrono::seconds(1))
+        return;
+    m_evicted = now;
     for (auto entry = m_entries.begin(); entry != m_entries.end();) {
         const auto& future = entry->second;
         const bool isEnded = future.reply.state != FutureReply::State::Pending;

@@ -24,9 +24,10 @@ public:
     struct Timing
     {
         std::chrono::milliseconds hold { 25'000 }; ///< of a long poll; below the clients' 45 s
-        std::chrono::milliseconds keepDelivered { 600'000 };
+        std::chrono::milliseconds keepDelivered { 300'000 };
         std::chrono::milliseconds keepUndelivered { 3'600'000 };
-        std::size_t keepBytes = std::size_t { 256 } << 20;
+        /// Above this, what was delivered a minute ago may go.
+        std::size_t keepBytes = std::size_t { 64 } << 20;
     };
     /// `after` runs a function later, on any thread.
     using After = std::function<void(std::chrono::milliseconds, std::function<void()>)>;
@@ -80,6 +81,7 @@ private:
     std::map<std::pair<std::string, std::int64_t>, std::string> m_byKey;
     std::uint64_t m_next = 1;
     std::size_t m_bytes = 0;
+    Clock::time_point m_evicted {};
 };
 
 } // namespace desk::local
