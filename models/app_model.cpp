@@ -109,7 +109,10 @@ void AppModel::connectServices()
         scheduleRebuild();
     });
     connect(m_link.get(), &ConnectionLink::dataChanged, this, &AppModel::scheduleRebuild);
-    connect(m_link.get(), &ConnectionLink::phaseChanged, this, &AppModel::scheduleRebuild);
+    connect(m_link.get(), &ConnectionLink::phaseChanged, this, [this] {
+        m_rules->update(); // what may be sent must not lag behind what is shown
+        scheduleRebuild();
+    });
     connect(m_link.get(), &ConnectionLink::failed, this, &AppModel::problemReported);
     connect(m_selection.get(), &Selection::changed, this, [this] {
         updateSlots();

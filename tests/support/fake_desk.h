@@ -27,6 +27,10 @@ public:
                 answer.status = 401;
                 return answer;
             }
+            if (request.path() == "/v1/accounts") {
+                answer.body = "{\"accounts\":[{\"name\":\"accounts/local\"}]}";
+                return answer;
+            }
             if (request.method == "GET" && request.path() == "/v1/accounts/local/rlorTrainerJobs") {
                 const auto rows = isJobListed ? plane.jobs : std::vector<TrainerJob>();
                 answer.body = QByteArray::fromStdString(

@@ -120,6 +120,8 @@ MainWindow::MainWindow(WindowModels& models, Theme& theme, QWidget* parent)
     restoreWindow();
     showPage(models.app.selection().page());
     refresh();
+    if (auto* first = m_jobs->findChild<QWidget*>(u"firstRun.useLocal"_s))
+        first->setFocus(Qt::OtherFocusReason);
 }
 
 MainWindow::~MainWindow()

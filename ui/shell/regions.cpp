@@ -16,6 +16,24 @@ void Regions::add(QWidget* region, QWidget* firstFocus)
     m_regions.append(Region { region, firstFocus });
 }
 
+/// Where the focus was last in this part, else its first widget, else any that takes focus.
+QWidget* Regions::targetIn(const Region& region)
+{
+    const auto takesFocus = [](const QWidget* widget) {
+        return widget != nullptr && widget->isVisible() && widget->isEnabled()
+            && (widget->focusPolicy() & Qt::TabFocus) != 0;
+    };
+    if (takesFocus(region.widget->focusWidget()))
+        return region.widget->focusWidget();
+    if (takesFocus(region.firstFocus))
+        return region.firstFocus;
+    for (QWidget* widget : region.widget->findChildren<QWidget*>()) {
+        if (takesFocus(widget))
+            return widget;
+    }
+    return nullptr;
+}
+
 void Regions::go(int direction)
 {
     const qsizetype count = m_regions.size();
@@ -24,7 +42,8 @@ void Regions::go(int direction)
     const QWidget* focus = QApplication::focusWidget();
     qsizetype current = direction > 0 ? -1 : count;
     for (qsizetype i = 0; i < count; ++i) {
-        if (focus != nullptr && m_regions.at(i).widget->isAncestorOf(focus))
+        const QWidget* region = m_regions.at(i).widget;
+        if (focus != nullptr && (region == focus || region->isAncestorOf(focus)))
             current = i;
     }
     for (qsizetype n = 1; n <= count; ++n) {
@@ -32,12 +51,10 @@ void Regions::go(int direction)
         const Region& region = m_regions.at(next);
         if (!region.widget->isVisible())
             continue;
-        // Where the focus was last in this part, else its first widget.
-        QWidget* target = region.widget->focusWidget();
-        if (target == nullptr || !target->isVisible() || !target->isEnabled())
-            target = region.firstFocus;
-        target->setFocus(Qt::TabFocusReason);
-        return;
+        if (QWidget* target = targetIn(region)) {
+            target->setFocus(Qt::TabFocusReason);
+            return;
+        }
     }
 }
 

@@ -28,6 +28,8 @@ private:
         QWidget* widget;
         QWidget* firstFocus;
     };
+    [[nodiscard]] static QWidget* targetIn(const Region& region);
+
     QList<Region> m_regions;
 };
 
