@@ -420,11 +420,11 @@ std::vector<VerifyModel::Fact> VerifyModel::changeFacts() const
         squares += row.l2Delta.value_or(0) * row.l2Delta.value_or(0);
     }
     std::vector<Fact> facts {
-        { tr("Elements changed"),
+        { tr("Elements"),
             tr("%1 of %2")
                 .arg(format::percent(report->changedFraction),
                     format::shortCount(double(elements))) },
-        { tr("Tensors changed"), tr("%1 of %2").arg(tensors).arg(report->rows.size()) },
+        { tr("Tensors"), tr("%1 of %2 changed").arg(tensors).arg(report->rows.size()) },
     };
     if (largest != nullptr)
         facts.push_back({ tr("Largest |Δ|"),

@@ -92,6 +92,7 @@ VerifyPage::VerifyPage(VerifyModel& model, QWidget* parent)
     m_heatPanel = makeHeat();
     column->addWidget(m_heatPanel);
     column->addWidget(makeTensors(), 1);
+    setFocusProxy(m_tensors);
     connect(&m_model, &VerifyModel::changed, this, &VerifyPage::refresh);
     refresh();
 }

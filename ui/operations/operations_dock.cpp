@@ -41,7 +41,7 @@ OperationsDock::OperationsDock(OperationTableModel& model, QWidget* parent)
     using Column = OperationTableModel::Column;
     for (const auto column : { Column::When, Column::By, Column::Key })
         m_table->setColumnHidden(int(column), true);
-    m_table->setColumnWidths({ 112, 300, 200, 150, 0, 170, 0, 0, 0, 110 });
+    m_table->setColumnWidths({ 112, 270, 190, 130, 0, 150, 1, 1, 1, 100 });
     m_table->horizontalHeader()->hide();
     connect(m_table, &TableView::rowActivated, this, &OperationsDock::activate);
     connect(m_table, &TableView::actionActivated, this, &OperationsDock::activate);

@@ -79,8 +79,11 @@ OperationsPage::OperationsPage(OperationTableModel& model, QWidget* parent)
     m_table->setObjectName(u"operationsPage.table"_s);
     m_table->setAccessibleName(tr("Journal of operations"));
     m_table->setModel(&m_model);
-    m_table->setColumnHidden(int(OperationTableModel::Column::Progress), true);
-    m_table->setColumnWidths({ 110, 280, 180, 0, 0, 110, 90, 90, 250, 100 });
+    // The key and whose operation it was stand in the record.
+    using Column = OperationTableModel::Column;
+    for (const auto column : { Column::Progress, Column::By, Column::Key })
+        m_table->setColumnHidden(int(column), true);
+    m_table->setColumnWidths({ 100, 240, 170, 1, 0, 90, 80, 1, 1, 100 });
     connect(m_table->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
         [this](const QModelIndex& current) {
             if (!current.isValid())

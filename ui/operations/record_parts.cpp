@@ -134,9 +134,11 @@ void ReplicaTimeline::paintAxis(QPainter& painter, double seconds, const QRectF&
     for (int i = 0; i <= parts; ++i) {
         const qreal x = plot.left() + plot.width() * i / parts;
         vline(painter, x, plot.top(), plot.bottom(), token.grid);
-        drawLine(painter, QRectF(x - px(30), plot.bottom() + px(4), px(60), px(16)), Face::Second,
-            format::seconds(seconds * i / parts), token.text2,
-            i == parts ? Qt::AlignRight : Qt::AlignHCenter);
+        // The last label ends with the plot instead of being centered out of the widget.
+        const bool isLast = i == parts;
+        drawLine(painter, QRectF(x - px(isLast ? 60 : 30), plot.bottom() + px(4), px(60), px(16)),
+            Face::Second, format::seconds(seconds * i / parts), token.text2,
+            isLast ? Qt::AlignRight : Qt::AlignHCenter);
     }
 }
 
