@@ -61,10 +61,6 @@ void InspectorModel::rebuild()
         fillModel();
         break;
     case Subject::None:
-    case Subject::Operation:
-        // An operation has its record in the operations page; the facts of the job stay here.
-        if (m_app.selectedJob() != nullptr)
-            fillJob();
         break;
     }
     if (!(m_content == before))
@@ -262,7 +258,7 @@ void InspectorModel::fillDeployment()
     for (const Replica& replica : row->replicaRows) {
         QString value = format::fromUtf8(replica.stage);
         const QString snapshot = format::fromUtf8(replica.currentSnapshot);
-        if (!snapshot.isEmpty())
+        if (!snapshot.isEmpty() && row->isMixed)
             value = snapshot + u" \u00b7 " + value;
         if (replica.seconds)
             value += u" \u00b7 " + format::seconds(*replica.seconds);

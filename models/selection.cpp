@@ -16,6 +16,20 @@ void Selection::setPage(DeskPage page)
         return;
     m_page = page;
     Q_EMIT pageChanged(page);
+    // The inspector shows what is chosen on the page that is looked at.
+    Subject subject = m_subject;
+    if (page == DeskPage::Jobs && !m_job.isEmpty())
+        subject = Subject::Job;
+    else if (page == DeskPage::Checkpoints && !m_checkpoint.isEmpty())
+        subject = Subject::Checkpoint;
+    else if (page == DeskPage::Deployments && !m_deployment.isEmpty())
+        subject = Subject::Deployment;
+    else if (page == DeskPage::Models && !m_model.isEmpty())
+        subject = Subject::Model;
+    if (subject != m_subject) {
+        m_subject = subject;
+        Q_EMIT changed();
+    }
 }
 
 void Selection::choose(Subject subject, QString& member, const QString& id)
@@ -68,7 +82,10 @@ void Selection::selectModel(const QString& name)
 
 void Selection::selectOperation(const QString& id)
 {
-    choose(Subject::Operation, m_operation, id);
+    if (m_operation == id)
+        return;
+    m_operation = id;
+    Q_EMIT changed();
 }
 
 void Selection::clear()

@@ -22,8 +22,7 @@ enum class Subject
     Job,
     Checkpoint,
     Deployment,
-    Model,
-    Operation
+    Model
 };
 
 /// The one selection that tables, charts, inspector and actions follow. Ids are those of the rows:
@@ -49,6 +48,7 @@ public Q_SLOTS:
     void selectCheckpoint(const QString& name);
     void selectDeployment(const QString& name);
     void selectModel(const QString& name);
+    /// An operation has a record of its own; the inspector keeps its subject.
     void selectOperation(const QString& id);
     void clear();
 

@@ -6,6 +6,7 @@
 #include "ui/shell/main_window.h"
 #include "ui/shell/ordered_table.h"
 #include "ui/style/theme.h"
+#include "ui/widgets/panel.h"
 
 #include <QAbstractScrollArea>
 #include <QAction>
@@ -36,6 +37,10 @@ private Q_SLOTS:
     void regions_cycleByF6();
     void sheet_takesThePlaceOfTheInspector();
     void readOnly_blocksWrites();
+    void addConnection_testsAndConnects();
+    void addConnection_wrongKeyIsSaidAndNothingIsSaved();
+    void newTraining_writesARecipe();
+    void page_bringsItsSubjectIntoTheInspector();
     void openRunFolder_showsItsCurve();
     void tornLedgerLine_isNoPoint();
     void windowState_isRemembered();
@@ -230,6 +235,97 @@ void TestWindow::readOnly_blocksWrites()
     QVERIFY(!findAction(u"deploy.create"_s)->isEnabled());
     QVERIFY(findAction(u"deploy.create"_s)->statusTip().contains(u"Read-only"_s));
     QVERIFY(m_driver->waitVisible(u"readOnlyPill"_s, 2000));
+}
+
+void TestWindow::addConnection_testsAndConnects()
+{
+    m_fake->isJobListed = true;
+    open();
+    QVERIFY(m_driver->click(u"firstRun.addConnection"_s));
+    QVERIFY(m_driver->type(u"connectionSheet.name"_s, u"lab"_s));
+    QVERIFY(m_driver->type(u"connectionSheet.url"_s, m_fake->plane.server.url()));
+    QVERIFY(!m_driver->find(u"connectionSheet.test"_s)->isEnabled()); // no key yet
+    QVERIFY(m_driver->type(u"connectionSheet.key"_s, u"fw_secret0123"_s));
+    QVERIFY(m_driver->click(u"connectionSheet.test"_s));
+    auto* result = m_driver->find<Band>(u"connectionSheet.result"_s);
+    QVERIFY(m_driver->waitFor([&] { return result->text().startsWith(u"It works"_s); }, 10000));
+    QVERIFY2(result->text().contains(u"account local"_s), qPrintable(result->text()));
+    QVERIFY(m_driver->click(u"connectionSheet.save"_s));
+    QVERIFY(m_driver->waitFor([&] { return m_driver->rowCount(u"jobsTable"_s) == 1; }, 10000));
+    // The key is in no file of the profile.
+    QVERIFY(m_app->settings().save());
+    QFile settings(m_fake->profile.settingsFile());
+    QVERIFY(settings.open(QIODevice::ReadOnly));
+    const QByteArray text = settings.readAll();
+    QVERIFY(text.contains("\"lab\""));
+    QVERIFY(!text.contains("fw_secret0123"));
+}
+
+void TestWindow::addConnection_wrongKeyIsSaidAndNothingIsSaved()
+{
+    m_fake->isKeyRefused = true;
+    open();
+    QVERIFY(m_driver->click(u"firstRun.addConnection"_s));
+    QVERIFY(m_driver->type(u"connectionSheet.name"_s, u"lab"_s));
+    QVERIFY(m_driver->type(u"connectionSheet.url"_s, m_fake->plane.server.url()));
+    QVERIFY(m_driver->type(u"connectionSheet.account"_s, u"local"_s));
+    QVERIFY(m_driver->type(u"connectionSheet.key"_s, u"wrong"_s));
+    QVERIFY(m_driver->click(u"connectionSheet.test"_s));
+    auto* note = m_driver->find<QLabel>(u"connectionSheet.note"_s);
+    QVERIFY(m_driver->waitFor([&] { return !note->text().isEmpty(); }, 10000));
+    QVERIFY(!m_app->settings().connection("lab"));
+}
+
+void TestWindow::newTraining_writesARecipe()
+{
+    Model base;
+    base.name = "accounts/local/models/desk-tiny";
+    base.kind = "HF_BASE_MODEL";
+    base.state = "READY";
+    m_fake->plane.models.push_back(base);
+    m_fake->isJobListed = true;
+    const QString text = m_fake->folder.filePath(u"my text.txt"_s);
+    test::FakeDesk::write(text, "once upon a time\n");
+    open();
+    findAction(u"conn.useLocal"_s)->trigger();
+    QVERIFY(m_driver->waitFor([&] { return m_driver->rowCount(u"modelsTable"_s) == 1; }, 10000));
+    m_driver->press(u"Ctrl+N"_s);
+    QVERIFY(m_driver->waitVisible(u"trainingSheet"_s, 2000));
+    QVERIFY(!m_driver->find(u"trainingSheet.start"_s)->isEnabled());
+    QVERIFY(m_driver->type(u"trainingSheet.file"_s, text));
+    QVERIFY(m_driver->type(u"trainingSheet.learningRate"_s, u"1e-5"_s));
+    QVERIFY(m_driver->click(u"trainingSheet.start"_s));
+    QVERIFY(m_driver->waitFor(
+        [&] {
+            const QDir runs(m_fake->profile.runsDir);
+            const QStringList names = runs.entryList(QDir::Dirs | QDir::NoDotAndDotDot);
+            return names.size() == 1
+                && QFile::exists(runs.filePath(names.first() + u"/recipe.json"_s));
+        },
+        10000));
+    const QDir runs(m_fake->profile.runsDir);
+    QFile recipe(runs.filePath(
+        runs.entryList(QDir::Dirs | QDir::NoDotAndDotDot).first() + u"/recipe.json"_s));
+    QVERIFY(recipe.open(QIODevice::ReadOnly));
+    const QByteArray written = recipe.readAll();
+    QVERIFY2(written.contains("my text.txt"), written.constData());
+    QVERIFY2(written.contains("1e-05"), written.constData());
+    QVERIFY2(written.contains("\"max_steps\": 200"), written.constData());
+}
+
+void TestWindow::page_bringsItsSubjectIntoTheInspector()
+{
+    m_fake->isJobListed = true;
+    open();
+    findAction(u"conn.useLocal"_s)->trigger();
+    QVERIFY(m_driver->clickRow(u"jobsTable"_s, u"job-1"_s));
+    auto* title = m_driver->find<QLabel>(u"inspector.title"_s);
+    QVERIFY(m_driver->waitFor([&] { return title->text().contains(u"job-1"_s); }, 2000));
+    QVERIFY(m_driver->clickRow(u"navigator"_s, u"Deployments"_s));
+    QVERIFY(m_driver->clickRow(u"deploymentsTable"_s, u"eval"_s));
+    QVERIFY(m_driver->waitFor([&] { return title->text().contains(u"eval"_s); }, 2000));
+    QVERIFY(m_driver->clickRow(u"navigator"_s, u"Jobs"_s));
+    QVERIFY(m_driver->waitFor([&] { return title->text().contains(u"job-1"_s); }, 2000));
 }
 
 void TestWindow::openRunFolder_showsItsCurve()

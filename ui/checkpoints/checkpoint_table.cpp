@@ -18,7 +18,7 @@ OrderedTable* makeCheckpointTable(AppModel& app, const QString& objectName)
         app.checkpoints(), QCoreApplication::translate("desk::CheckpointTable", "Checkpoints"));
     table->setObjectName(objectName);
     //                      name type prom step crea expi loss size rati chan veri serving
-    table->setColumnWidths({ 176, 60, 134, 50, 82, 80, 64, 78, 66, 72, 80, 0 });
+    table->setColumnWidths({ 176, 68, 134, 50, 80, 78, 64, 78, 66, 72, 80, 0 });
     table->sortBy(int(Column::Created), Qt::AscendingOrder);
     table->setContextActions(app.actions(),
         { u"ckpt.promote"_s, u"deploy.hotload"_s, u"ckpt.verify"_s, {}, u"ckpt.save"_s });

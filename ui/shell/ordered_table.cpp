@@ -6,15 +6,16 @@
 #include "models/row_order_model.h"
 #include "models/row_table.h"
 #include "ui/style/fonts.h"
+#include "ui/widgets/buttons.h"
 
 #include <QClipboard>
 #include <QContextMenuEvent>
 #include <QGuiApplication>
 #include <QHeaderView>
 #include <QMenu>
+#include <QPushButton>
 #include <QScopedValueRollback>
 #include <QScrollBar>
-#include <QToolButton>
 
 using namespace Qt::StringLiterals;
 
@@ -24,15 +25,17 @@ OrderedTable::OrderedTable(RowTable& source, const QString& accessibleName, QWid
     : TableView(parent)
     , m_source(source)
     , m_order(new RowOrderModel(this))
-    , m_pill(new QToolButton(this))
+    , m_pill(makeButton(QString(), true))
 {
     setAccessibleName(accessibleName);
     m_order->setSourceModel(&source);
     setModel(m_order);
     setSortingEnabled(true);
+    m_pill->setParent(this);
+    m_pill->setObjectName(u"resortPill"_s);
     m_pill->hide();
     m_pill->setFocusPolicy(Qt::NoFocus);
-    connect(m_pill, &QToolButton::clicked, m_order, &RowOrderModel::resort);
+    connect(m_pill, &QPushButton::clicked, m_order, &RowOrderModel::resort);
     connect(m_order, &RowOrderModel::pendingMovesChanged, this, [this](int rows) {
         m_pill->setText(rows == 1 ? tr("1 row would move \u2014 sort again (R)")
                                   : tr("%1 rows would move \u2014 sort again (R)").arg(rows));
@@ -41,6 +44,11 @@ OrderedTable::OrderedTable(RowTable& source, const QString& accessibleName, QWid
     });
     connect(selectionModel(), &QItemSelectionModel::selectionChanged, this,
         &OrderedTable::onSelectionChanged);
+    // A click on the row that is selected already makes it the subject again.
+    connect(this, &QAbstractItemView::clicked, this, [this](const QModelIndex& index) {
+        if (index.data(+Role::Id).toString() == m_selectedId)
+            Q_EMIT idChosen(m_selectedId);
+    });
     connect(m_order, &QAbstractItemModel::layoutAboutToBeChanged, this, &OrderedTable::keepAnchor);
     connect(m_order, &QAbstractItemModel::layoutChanged, this, &OrderedTable::restoreAnchor);
     connect(m_order, &QAbstractItemModel::rowsInserted, this, &OrderedTable::restoreSelection);

@@ -9,7 +9,7 @@
 #include <optional>
 
 class QMenu;
-class QToolButton;
+class QPushButton;
 
 namespace desk {
 
@@ -66,7 +66,7 @@ private:
 
     RowTable& m_source;
     RowOrderModel* m_order;
-    QToolButton* m_pill;
+    QPushButton* m_pill;
     QMenu* m_menu = nullptr;
     QString m_selectedId;
     std::optional<Anchor> m_anchor;
