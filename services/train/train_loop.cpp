@@ -15,6 +15,7 @@ namespace {
     constexpr std::int64_t kStepsInFlight = 2;
     constexpr std::size_t kEvalSequences = 8;
     constexpr std::int64_t kKeptLosses = 64;
+    constexpr std::size_t kRateSteps = 8;
 
     GradAccNormalization normalizationOf(const Recipe& recipe)
     {
@@ -266,8 +267,9 @@ void TrainLoop::submitPeriodicSaves(std::int64_t step)
         if (m_syncer)
             syncWeights(step);
         else
-            (void)m_saver->save(
-                { recipe.checkpointType, stepName(step), recipe.ttlSeconds, step, false });
+            // A delta needs something to stand on: "delta" means base first, then deltas.
+            (void)m_saver->save({ recipe.checkpointType == "base" ? "base" : "", stepName(step),
+                recipe.ttlSeconds, step, false });
     }
 }
 
@@ -310,9 +312,25 @@ void TrainLoop::completeStep(std::int64_t number)
     finishIfIdle();
 }
 
+/// Over the last few steps: steps are submitted ahead, so that two of them may be answered at once
+/// after a save, and the time between two answers alone says nothing about the rate.
+double TrainLoop::tokensPerSecond(Time now, double tokens)
+{
+    m_rateWindow.push_back({ microsecondsOf(now), tokens });
+    if (m_rateWindow.size() > kRateSteps + 1)
+        m_rateWindow.pop_front();
+    double sum = 0;
+    for (std::size_t i = 1; i < m_rateWindow.size(); ++i)
+        sum += m_rateWindow[i].second;
+    const auto passed = microsecondsOf(now) - m_rateWindow.front().first;
+    return sum / (static_cast<double>(std::max<std::int64_t>(1, passed)) * 1e-6);
+}
+
 void TrainLoop::writeStep(std::int64_t number, const Step& step)
 {
     const Time now = m_services.clock.now();
+    if (m_rateWindow.empty())
+        m_rateWindow.push_back({ m_lastStepUs, 0 });
     const double seconds =
         static_cast<double>(std::max<std::int64_t>(1, microsecondsOf(now) - m_lastStepUs)) * 1e-6;
     m_lastStepUs = microsecondsOf(now);
@@ -327,7 +345,7 @@ void TrainLoop::writeStep(std::int64_t number, const Step& step)
     row.metrics.emplace_back("optim/lr", step.learningRate);
     if (const auto norm = optimMetric(*step.optim, "grad_norm"))
         row.metrics.emplace_back("optim/grad_norm", *norm);
-    row.metrics.emplace_back("perf/tokens_per_second", step.tokens / seconds);
+    row.metrics.emplace_back("perf/tokens_per_second", tokensPerSecond(now, step.tokens));
     row.metrics.emplace_back("perf/step_time", seconds);
     row.metrics.emplace_back("train/num_tokens", step.tokens);
     row.metrics.emplace_back("progress/epoch", m_batches.epochsAt(number));

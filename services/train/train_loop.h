@@ -19,10 +19,12 @@
 #include <QTimer>
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace desk {
 
@@ -105,6 +107,7 @@ private:
     void syncWeights(std::int64_t step);
     void completeStep(std::int64_t number);
     void writeStep(std::int64_t number, const Step& step);
+    [[nodiscard]] double tokensPerSecond(Time now, double tokens);
     void closeRun();
     void finishIfIdle();
     void fail(const Error& error);
@@ -128,6 +131,7 @@ private:
     std::map<std::int64_t, Step> m_steps; ///< in flight
     std::map<std::int64_t, double> m_losses; ///< of the last steps
     std::int64_t m_lastStepUs = 0;
+    std::deque<std::pair<std::int64_t, double>> m_rateWindow; ///< when a step ended, its tokens
     std::string m_job;
     std::unique_ptr<FiretitanServiceClient> m_service;
     std::shared_ptr<FiretitanTrainingClient> m_training;

@@ -159,6 +159,7 @@ void TrainLoop::handleControl(const ControlCommand& command, const ControlServer
         if (m_phase == Phase::Paused) {
             m_phase = Phase::Training;
             m_lastStepUs = m_services.clock.now().time_since_epoch().count();
+            m_rateWindow.clear(); // a pause is no part of the rate
             pump();
         }
         break;
