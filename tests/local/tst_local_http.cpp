@@ -8,6 +8,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -46,6 +47,8 @@ struct EchoServer
         if (request.path() == "/hold") {
             const std::scoped_lock lock(mutex);
             held.push_back(std::move(responder));
+        } else if (request.path() == "/throw") {
+            throw std::runtime_error("a handler that throws");
         } else if (request.path() == "/drop") {
             responder.drop();
         } else if (request.path() != "/forget") {
@@ -187,6 +190,13 @@ TEST(a_forgotten_request_is_500)
 {
     EchoServer echo;
     CHECK_EQUAL(desk::check::request(echo.server->port(), "GET", "/forget").status, 500);
+}
+
+TEST(a_handler_that_throws_is_500_and_the_server_goes_on)
+{
+    EchoServer echo;
+    CHECK_EQUAL(desk::check::request(echo.server->port(), "GET", "/throw").status, 500);
+    CHECK_EQUAL(desk::check::request(echo.server->port(), "GET", "/x").status, 200);
 }
 
 TEST(a_hundred_long_polls_wait_without_a_thread_each)

@@ -101,6 +101,16 @@ TEST(rows_survive_a_second_opening)
     CHECK(!stored->record.expires.has_value());
 }
 
+TEST(a_store_keeps_its_account)
+{
+    StoreFixture fixture;
+    fixture.store.reset();
+    auto other = ObjectStore::open(fixture.folder.path(), "other", fixture.clock);
+    CHECK(!other.has_value());
+    CHECK(other.error().code == desk::Error::Code::Refused);
+    CHECK(other.error().message.find("account local") != std::string::npos);
+}
+
 TEST(orphans_of_a_crash_are_removed_and_nothing_else)
 {
     StoreFixture fixture;

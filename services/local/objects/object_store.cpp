@@ -7,6 +7,7 @@
 #include "services/local/server/log.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace desk::local {
@@ -54,15 +55,22 @@ Status ObjectStore::createSchema()
     const std::scoped_lock lock(m_mutex);
     if (auto status = m_database->script(kStoreSchema); !status)
         return status;
-    std::string version;
-    auto read = m_database->select("SELECT value FROM meta WHERE key='schema'", {},
-        [&](const Database::Row& row) { version = row.text(0); });
+    std::map<std::string, std::string> facts;
+    auto read = m_database->select("SELECT key, value FROM meta", {},
+        [&](const Database::Row& row) { facts[row.text(0)] = row.text(1); });
     if (!read)
         return read;
+    const auto version = facts["schema"];
     if (version.empty()) {
-        auto written = m_database->run("INSERT INTO meta VALUES('schema','1')");
+        auto written =
+            m_database->run("INSERT INTO meta VALUES('schema','1'),('account',?1)", { m_account });
         return written ? done() : Status(written.error());
     }
+    // Rows name models and jobs in full, so the account of a store cannot change.
+    if (!facts["account"].empty() && facts["account"] != m_account)
+        return Error { Error::Code::Refused,
+            "the store belongs to the account " + facts["account"] + ", not to " + m_account,
+            "nothing was changed", "give --account " + facts["account"], {} };
     if (version != "1")
         return Error { Error::Code::Refused,
             "the store was written by a newer program (schema " + version + ")",

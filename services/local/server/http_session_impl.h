@@ -4,6 +4,7 @@
 // Private to http_plain.cpp and http_tls.cpp.
 
 #include "services/local/server/http_session.h"
+#include "services/local/server/log.h"
 
 #include <array>
 #include <boost/asio/post.hpp>
@@ -224,7 +225,11 @@ void HttpSession<Stream>::dispatch()
                     self->write(std::move(response));
             });
     };
-    m_shared->handler(std::move(m_request), makeResponder(std::move(deliver)));
+    try {
+        m_shared->handler(std::move(m_request), makeResponder(std::move(deliver)));
+    } catch (const std::exception& problem) { // its responder is gone: the client gets a 500
+        logLine(LogLevel::Error, std::string("a handler failed: ") + problem.what());
+    }
 }
 
 } // namespace desk::local

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "services/local/server/task_pool.h"
 
+#include "services/local/server/log.h"
+
+#include <exception>
+#include <string>
 #include <utility>
 
 namespace desk::local {
@@ -53,7 +57,11 @@ void TaskPool::work()
             task = std::move(m_tasks.front());
             m_tasks.pop_front();
         }
-        task();
+        try {
+            task();
+        } catch (const std::exception& problem) { // out of memory; the other tasks go on
+            logLine(LogLevel::Error, std::string("a task failed: ") + problem.what());
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 #include "services/local/trainer/wire_convert.h"
 
 #include <algorithm>
+#include <exception>
 
 namespace desk::local {
 
@@ -192,7 +193,16 @@ void ServingService::beginLoads(Live& live, int faultReplica)
         state->target = ticket.identity;
         state->row.error.clear();
         state->started = std::chrono::steady_clock::now();
-        m_loaders.post([this, ticket] { load(ticket); });
+        m_loaders.post([this, ticket] {
+            try {
+                load(ticket);
+            } catch (const std::exception& problem) {
+                endLoad(ticket,
+                    Error { Error::Code::OutOfMemory,
+                        std::string("the load failed: ") + problem.what(), {}, {}, {} },
+                    nullptr);
+            }
+        });
     }
 }
 

@@ -87,6 +87,9 @@ private:
     /// gone is a failed future, never an HTTP error: that would end a training client for good.
     void submit(const HttpRequest& request, const Responder& responder, const std::string& modelId,
         std::int64_t sequence, bool isBarrier, Call call);
+    /// A call that ran out of memory is an error like others.
+    [[nodiscard]] static Result<std::string> runCall(
+        const Call& call, LiveModel& model, const std::stop_token& stop);
     [[nodiscard]] bool makeRoom(std::string& problem);
 
     ObjectStore& m_store;

@@ -6,6 +6,7 @@
 #include "services/local/trainer/trainer_service.h"
 #include "services/local/trainer/wire_convert.h"
 
+#include <exception>
 #include <utility>
 
 namespace desk::local {
@@ -59,6 +60,19 @@ void TrainerService::addSaveRoutes(Router& router)
         [this](HttpRequest request, Responder responder) { loadWeights(request, responder); });
 }
 
+Result<std::string> TrainerService::runCall(
+    const Call& call, LiveModel& model, const std::stop_token& stop)
+{
+    try {
+        return call(model, stop);
+    } catch (const std::exception& problem) {
+        model.engine->clearGradients(); // they may be of half a batch
+        return Error { Error::Code::OutOfMemory, std::string("the call failed: ") + problem.what(),
+            "the weights are as before, gathered gradients were dropped", "send less data at once",
+            {} };
+    }
+}
+
 void TrainerService::submit(const HttpRequest& request, const Responder& responder,
     const std::string& modelId, std::int64_t sequence, bool isBarrier, Call call)
 {
@@ -85,7 +99,7 @@ void TrainerService::submit(const HttpRequest& request, const Responder& respond
                 if (!live->engine)
                     return m_futures.fail(
                         id, "the model " + live->id + " could not be opened", "server");
-                auto result = call(*live, stop);
+                auto result = runCall(call, *live, stop);
                 if (result)
                     return m_futures.succeed(id, std::move(*result));
                 m_futures.fail(id, wireMessage(result.error()), futureCategory(result.error()));
