@@ -73,11 +73,19 @@ QFuture<Result<ControlSaved>> RunSaver::save(SaveOrder order)
 {
     ++m_open;
     m_busyWith = order.name;
+    // The trainer takes saves in order, so a base that is under way is enough to stand on.
+    if (order.kind.empty())
+        order.kind = m_newestSampler.empty() && !m_isBaseOrdered ? "base" : "delta";
+    if (order.kind == "base")
+        m_isBaseOrdered = true;
     auto errand = Errand<ControlSaved>::start(this);
     auto future = errand->future();
-    onFinished(future, this, [this, name = order.name](const Result<ControlSaved>& result) {
-        if (!result)
-            m_folder.log("the save " + name + " failed: " + result.error().message);
+    onFinished(future, this, [this, order](const Result<ControlSaved>& result) {
+        if (!result) {
+            m_folder.log("the save " + order.name + " failed: " + result.error().message);
+            if (order.kind == "base")
+                m_isBaseOrdered = false;
+        }
         ended();
     });
     if (order.kind == "state") {

@@ -69,6 +69,7 @@ private:
     std::string m_newestSampler;
     std::string m_newestState;
     std::string m_busyWith;
+    bool m_isBaseOrdered = false; ///< a base save was handed over and has not failed
     int m_open = 0;
 };
 
