@@ -38,7 +38,7 @@ namespace {
         recipe.data = kBundledText;
         recipe.evalData = kBundledEvalText;
         recipe.maxSteps = 4000;
-        recipe.learningRate = 5e-4;
+        recipe.learningRate = 5e-5;
         recipe.warmupSteps = 40;
         recipe.evalEvery = 25;
         recipe.stateSaveEvery = 200;

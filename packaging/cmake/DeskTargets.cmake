@@ -10,15 +10,17 @@ endif()
 add_library(desk_options INTERFACE)
 target_compile_options(desk_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor
-  -Wold-style-cast -Woverloaded-virtual -Wextra-semi -Wnull-dereference>)
+  -Wold-style-cast -Woverloaded-virtual -Wextra-semi>)
+# No -Wnull-dereference: with GCC 12 and optimization it reports libstdc++'s own strings and every QPointer.
+# No QT_USE_QSTRINGBUILDER: an expression template kept by auto or returned by a lambda dangles.
 if(DESK_WERROR)
   target_compile_options(desk_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 if(DESK_SANITIZE)
   target_compile_options(desk_options INTERFACE -fsanitize=${DESK_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(desk_options INTERFACE -fsanitize=${DESK_SANITIZE})
-  # These warnings give false positives in code that the sanitizers instrument.
-  target_compile_options(desk_options INTERFACE -Wno-null-dereference -Wno-maybe-uninitialized)
+  # Gives false positives in code that the sanitizers instrument.
+  target_compile_options(desk_options INTERFACE -Wno-maybe-uninitialized)
 endif()
 target_link_libraries(desk_options INTERFACE Threads::Threads)
 
@@ -31,10 +33,8 @@ if(DESK_GUI)
   add_library(desk_qt_options INTERFACE)
   target_compile_definitions(desk_qt_options INTERFACE
     QT_NO_CAST_FROM_ASCII QT_NO_CAST_TO_ASCII QT_NO_CAST_FROM_BYTEARRAY QT_NO_URL_CAST_FROM_STRING
-    QT_NO_NARROWING_CONVERSIONS_IN_CONNECT QT_NO_KEYWORDS QT_NO_FOREACH QT_USE_QSTRINGBUILDER
+    QT_NO_NARROWING_CONVERSIONS_IN_CONNECT QT_NO_KEYWORDS QT_NO_FOREACH
     QT_DISABLE_DEPRECATED_BEFORE=0x060400)
-  # QPointer's operator-> makes GCC 12 see null dereferences that cannot happen.
-  target_compile_options(desk_qt_options INTERFACE -Wno-null-dereference)
 endif()
 
 # desk_add_layer(name [QT_FREE] [PCH <kind>] SOURCES … HEADERS … PUBLIC … PRIVATE …)
