@@ -23,7 +23,7 @@ namespace {
         return text;
     }
 
-    QString tr(const char* text)
+    QString errorTr(const char* text)
     {
         return QCoreApplication::translate("desk::ErrorText", text);
     }
@@ -32,33 +32,33 @@ namespace {
     {
         switch (code) {
         case Error::Code::Usage:
-            return tr("This cannot be asked for");
+            return errorTr("This cannot be asked for");
         case Error::Code::Unreadable:
-            return tr("A file could not be read or written");
+            return errorTr("A file could not be read or written");
         case Error::Code::Malformed:
-            return tr("The data does not follow its format");
+            return errorTr("The data does not follow its format");
         case Error::Code::Refused:
-            return tr("The other side refused");
+            return errorTr("The other side refused");
         case Error::Code::NotFound:
-            return tr("It does not exist");
+            return errorTr("It does not exist");
         case Error::Code::Conflict:
-            return tr("The name exists already, or the state has changed meanwhile");
+            return errorTr("The name exists already, or the state has changed meanwhile");
         case Error::Code::Auth:
-            return tr("The key was rejected");
+            return errorTr("The key was rejected");
         case Error::Code::Quota:
-            return tr("The account is over its quota");
+            return errorTr("The account is over its quota");
         case Error::Code::Unreachable:
-            return tr("The service does not answer");
+            return errorTr("The service does not answer");
         case Error::Code::Backend:
-            return tr("The other side failed");
+            return errorTr("The other side failed");
         case Error::Code::Canceled:
-            return tr("Canceled");
+            return errorTr("Canceled");
         case Error::Code::Unknown:
-            return tr("The reply was lost; it may have happened");
+            return errorTr("The reply was lost; it may have happened");
         case Error::Code::Full:
-            return tr("There is no space left on the disk");
+            return errorTr("There is no space left on the disk");
         case Error::Code::OutOfMemory:
-            return tr("There is not enough memory");
+            return errorTr("There is not enough memory");
         }
         return {};
     }
@@ -71,12 +71,12 @@ namespace {
         case Error::Code::Unreachable:
         case Error::Code::Auth:
         case Error::Code::Quota:
-            return tr("Nothing was changed there");
+            return errorTr("Nothing was changed there");
         case Error::Code::Unreadable:
         case Error::Code::Malformed:
         case Error::Code::Full:
         case Error::Code::OutOfMemory:
-            return tr("No half-written file is left");
+            return errorTr("No half-written file is left");
         case Error::Code::Refused:
         case Error::Code::NotFound:
         case Error::Code::Conflict:
@@ -92,18 +92,19 @@ namespace {
     {
         switch (code) {
         case Error::Code::Auth:
-            return tr("Enter the key again under File, Connections");
+            return errorTr("Enter the key again under File, Connections");
         case Error::Code::Unreachable:
-            return tr("Check that the service runs and that its address is right; the desk keeps "
-                      "trying");
+            return errorTr(
+                "Check that the service runs and that its address is right; the desk keeps "
+                "trying");
         case Error::Code::Quota:
-            return tr("Wait, or ask the owner of the account for more");
+            return errorTr("Wait, or ask the owner of the account for more");
         case Error::Code::Unknown:
-            return tr("Use Reconcile to look it up; it is not sent again");
+            return errorTr("Use Reconcile to look it up; it is not sent again");
         case Error::Code::Full:
-            return tr("Free some space and try again");
+            return errorTr("Free some space and try again");
         case Error::Code::OutOfMemory:
-            return tr("Close other programs and try again");
+            return errorTr("Close other programs and try again");
         case Error::Code::Usage:
         case Error::Code::Unreadable:
         case Error::Code::Malformed:
@@ -138,7 +139,8 @@ ErrorText errorText(const Error& error)
     text.next = choose(error.next, generalNext(error.code));
     text.details = QString::fromLatin1(toString(error.code));
     if (!error.requestId.empty())
-        text.details += u" \u00b7 "_s + tr("request %1").arg(format::fromUtf8(error.requestId));
+        text.details +=
+            u" \u00b7 "_s + errorTr("request %1").arg(format::fromUtf8(error.requestId));
     return text;
 }
 

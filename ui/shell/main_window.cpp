@@ -17,6 +17,7 @@
 #include "ui/operations/review_sheet.h"
 #include "ui/settings/connection_sheet.h"
 #include "ui/settings/training_sheet.h"
+#include "ui/shell/dialogs.h"
 #include "ui/shell/header_bar.h"
 #include "ui/shell/inspector.h"
 #include "ui/shell/menus.h"
@@ -25,6 +26,7 @@
 #include "ui/shell/ordered_table.h"
 #include "ui/shell/regions.h"
 #include "ui/shell/sheet_dock.h"
+#include "ui/shell/shortcuts.h"
 #include "ui/shell/status_line.h"
 #include "ui/style/fonts.h"
 #include "ui/style/theme.h"
@@ -32,12 +34,9 @@
 
 #include <QApplication>
 #include <QCloseEvent>
-#include <QFileDialog>
 #include <QKeyEvent>
 #include <QLineEdit>
 #include <QMenuBar>
-#include <QMessageBox>
-#include <QShortcut>
 #include <QStackedWidget>
 #include <QToolBar>
 #include <QVBoxLayout>
@@ -114,7 +113,7 @@ MainWindow::MainWindow(WindowModels& models, Theme& theme, QWidget* parent)
     setStatusBar(m_status);
     makeRegions();
     connectActions();
-    connectShortcuts();
+    connectShortcuts(*this, models.app.actions(), m_jobs->table(), *m_header->filterEdit());
     connectFilter();
     connectOperations();
     restoreWindow();
@@ -196,7 +195,8 @@ void MainWindow::makeSheets()
         [this] { m_sheets->closeSheet(m_connectionSheet); });
     connect(m_trainingSheet, &SheetFrame::closeRequested, this,
         [this] { m_sheets->closeSheet(m_trainingSheet); });
-    connect(m_trainingSheet, &TrainingSheet::fileWanted, this, &MainWindow::askForTrainingFile);
+    connect(m_trainingSheet, &TrainingSheet::fileWanted, this,
+        [this](bool isEval) { askForTrainingFile(*this, *m_trainingSheet, isEval); });
     connect(&m_models.connectionForm, &ConnectionForm::saved, this,
         [this](const QString& sentence) { m_status->say(sentence); });
     connect(m_sheets, &SheetDock::shownChanged, this, [this](bool isShown) {
@@ -252,34 +252,6 @@ void MainWindow::connectActions()
     app.actions().action(themeAction(m_theme.mode()))->setChecked(true);
 }
 
-/// A disabled action gives no shortcut; pressing it must say why all the same.
-void MainWindow::connectShortcuts()
-{
-    ActionRegistry& actions = m_models.app.actions();
-    for (const QString& id : actions.ids()) {
-        QAction* action = actions.action(id);
-        addAction(action);
-        if (action->shortcut().isEmpty())
-            continue;
-        auto* refused = new QShortcut(action->shortcut(), this);
-        refused->setEnabled(!action->isEnabled());
-        connect(action, &QAction::changed, refused,
-            [refused, action] { refused->setEnabled(!action->isEnabled()); });
-        connect(refused, &QShortcut::activated, this,
-            [this, id] { m_models.app.actions().trigger(id); });
-    }
-    auto* slash = new QShortcut(QKeySequence(Qt::Key_Slash), this);
-    connect(slash, &QShortcut::activated, this,
-        [this] { m_models.app.actions().trigger(u"view.filter"_s); });
-    auto* plot = new QShortcut(QKeySequence(Qt::Key_Space), &m_jobs->table());
-    plot->setContext(Qt::WidgetShortcut);
-    connect(plot, &QShortcut::activated, this,
-        [this] { m_models.app.actions().trigger(u"job.plot"_s); });
-    auto* clear = new QShortcut(QKeySequence(Qt::Key_Escape), m_header->filterEdit());
-    clear->setContext(Qt::WidgetShortcut);
-    connect(clear, &QShortcut::activated, m_header->filterEdit(), &QLineEdit::clear);
-}
-
 void MainWindow::connectFilter()
 {
     connect(m_header->filterEdit(), &QLineEdit::textChanged, this, [this](const QString& text) {
@@ -322,7 +294,9 @@ void MainWindow::connectOperations()
 void MainWindow::run(const QString& id)
 {
     AppModel& app = m_models.app;
-    if (id == u"conn.add" || id == u"conn.edit") {
+    if (id.startsWith(u"view.")) {
+        runView(id);
+    } else if (id == u"conn.add" || id == u"conn.edit") {
         const auto& connection = app.link().connection();
         if (id == u"conn.edit" && connection && !connection->isLocal)
             m_models.connectionForm.edit(*connection);
@@ -335,13 +309,21 @@ void MainWindow::run(const QString& id)
         showSheet(m_trainingSheet);
         m_trainingSheet->begin();
     } else if (id == u"run.open") {
-        askForRunFolder();
+        askForRunFolder(*this, app);
     } else if (id == u"app.quit") {
         close();
     } else if (id == u"edit.copy") {
         if (auto* table = qobject_cast<OrderedTable*>(QApplication::focusWidget()))
             table->copySelection();
-    } else if (id == u"view.filter") {
+    } else if (id == u"help.about") {
+        showAbout(*this, app);
+    }
+}
+
+void MainWindow::runView(const QString& id)
+{
+    AppModel& app = m_models.app;
+    if (id == u"view.filter") {
         m_header->filterEdit()->setFocus(Qt::ShortcutFocusReason);
         m_header->filterEdit()->selectAll();
     } else if (id == u"view.resort") {
@@ -362,8 +344,6 @@ void MainWindow::run(const QString& id)
     } else if (id.startsWith(u"view.theme")) {
         m_theme.setMode(Theme::fromWord(id.mid(10).toLower()));
         app.setThemeWord(Theme::word(m_theme.mode()));
-    } else if (id == u"help.about") {
-        showAbout();
     }
 }
 
@@ -421,41 +401,6 @@ void MainWindow::refresh()
     m_header->refresh();
     m_status->refresh();
     m_status->setDevice(app.deviceText());
-}
-
-void MainWindow::askForRunFolder()
-{
-    auto* dialog = new QFileDialog(this, tr("Open a run folder"));
-    dialog->setObjectName(u"openRunDialog"_s);
-    dialog->setAttribute(Qt::WA_DeleteOnClose);
-    dialog->setFileMode(QFileDialog::Directory);
-    dialog->setOption(QFileDialog::ShowDirsOnly);
-    connect(dialog, &QFileDialog::fileSelected, &m_models.app, &AppModel::openRunFolder);
-    dialog->open();
-}
-
-void MainWindow::askForTrainingFile(bool isEval)
-{
-    auto* dialog = new QFileDialog(this, tr("Text to train on"));
-    dialog->setObjectName(u"trainingFileDialog"_s);
-    dialog->setAttribute(Qt::WA_DeleteOnClose);
-    dialog->setFileMode(QFileDialog::ExistingFile);
-    dialog->setNameFilters({ tr("Text and JSON Lines (*.txt *.md *.jsonl)"), tr("All files (*)") });
-    connect(dialog, &QFileDialog::fileSelected, m_trainingSheet,
-        [this, isEval](const QString& path) { m_trainingSheet->setFile(isEval, path); });
-    dialog->open();
-}
-
-void MainWindow::showAbout()
-{
-    auto* box = new QMessageBox(QMessageBox::NoIcon, tr("About Trainer Desk"),
-        tr("Trainer Desk %1\n\nFollow, act on and prove language-model training runs.\n"
-           "GPL-3.0-or-later. Computes with: %2.")
-            .arg(QApplication::applicationVersion(), m_models.app.deviceText()),
-        QMessageBox::Close, this);
-    box->setObjectName(u"aboutBox"_s);
-    box->setAttribute(Qt::WA_DeleteOnClose);
-    box->open();
 }
 
 void MainWindow::bringToFront()

@@ -40,8 +40,6 @@ public:
     MainWindow(WindowModels& models, Theme& theme, QWidget* parent = nullptr);
     ~MainWindow() override;
 
-    /// Asks for a folder and opens it as a run, without blocking.
-    void askForRunFolder();
     void bringToFront();
 
 protected:
@@ -57,15 +55,13 @@ private:
     void makeSheets();
     void makeRegions();
     void connectActions();
-    void connectShortcuts();
     void connectFilter();
     void connectOperations();
     void run(const QString& id);
+    void runView(const QString& id);
     void showPage(DeskPage page);
     void refresh();
     void refreshFilter();
-    void askForTrainingFile(bool isEval);
-    void showAbout();
     void restoreWindow();
     void saveWindow();
     void foldForWidth();
