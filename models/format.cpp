@@ -127,7 +127,7 @@ QString bytes(std::uint64_t value)
 {
     static const std::array kUnits { u"KiB"_s, u"MiB"_s, u"GiB"_s, u"TiB"_s };
     if (value < 1024)
-        return QString::number(value) + u" B";
+        return QString::number(value) + u" B"_s;
     double scaled = double(value) / 1024;
     std::size_t unit = 0;
     while (scaled >= 1023.5 && unit + 1 < kUnits.size()) {
@@ -146,7 +146,7 @@ QString percent(double fraction)
     if (value > 0 && value < 0.01)
         return u"< 0.01 %"_s;
     const int decimals = std::abs(value) < 10 ? 2 : (std::abs(value) < 100 ? 1 : 0);
-    return plainLocale().toString(value, 'f', decimals) + u" %";
+    return plainLocale().toString(value, 'f', decimals) + u" %"_s;
 }
 
 QString span(std::chrono::seconds length, int units)
@@ -172,7 +172,7 @@ QString span(std::chrono::seconds length, int units)
         }
         if (written > 0)
             text += u' ';
-        text += QString::number(n) + u' ' + unit.name;
+        text += QString::number(n) + u' ' + unit.name.toString();
         rest -= n * unit.seconds;
         ++written;
     }

@@ -30,7 +30,7 @@ namespace {
 
     QString timeWithAge(const std::optional<Time>& time, Time now)
     {
-        return time ? format::isoTime(*time) + u" \u00b7 "
+        return time ? format::isoTime(*time) + u" \u00b7 "_s
                 + InspectorModel::tr("%1 ago").arg(format::age(*time, now, 2))
                     : QString();
     }
@@ -107,7 +107,7 @@ void InspectorModel::fillJob()
         }
     }
     auto& facts = m_content.facts;
-    addFact(facts, tr("Kind"), row->kind + u" \u00b7 " + parameterText(row->loraRank));
+    addFact(facts, tr("Kind"), row->kind + u" \u00b7 "_s + parameterText(row->loraRank));
     addFact(facts, tr("Base model"), format::lastSegment(row->baseModel));
     if (row->isOnServer || !row->id.startsWith(u"run:"))
         addFact(facts, tr("Trainer job"), format::lastSegment(row->id), true);
@@ -124,7 +124,7 @@ void InspectorModel::fillJob()
     }
     if (!row->deployment.isEmpty()) {
         addFact(facts, tr("Serving"),
-            format::lastSegment(row->deployment) + u" \u00b7 "
+            format::lastSegment(row->deployment) + u" \u00b7 "_s
                 + (row->servingIdentity.isEmpty() ? tr("no snapshot") : row->servingIdentity),
             false, row->deployment);
     }
@@ -179,7 +179,7 @@ void InspectorModel::fillCheckpoint()
     addFact(facts, tr("Server type"),
         row->typeText.startsWith(u"CHECKPOINT_TYPE_") ? row->typeText.mid(16) : row->typeText,
         true);
-    const QString job = row->job + u"/checkpoints/";
+    const QString job = row->job + u"/checkpoints/"_s;
     if (!row->parent.isEmpty())
         addFact(facts, tr("Parent"), row->parent, true, job + row->parent);
     if (!row->chain.baseId.isEmpty()) {
@@ -199,7 +199,7 @@ void InspectorModel::fillCheckpoint()
         row->expires ? tr("in %1").arg(format::age(now, *row->expires, 2)) : tr("no TTL"));
     if (!row->verified.isEmpty()) {
         addFact(facts, tr("Verified"),
-            row->verifiedAt ? row->verified + u" \u00b7 " + timeWithAge(row->verifiedAt, now)
+            row->verifiedAt ? row->verified + u" \u00b7 "_s + timeWithAge(row->verifiedAt, now)
                             : row->verified);
     }
     addFact(facts, tr("Promoted as"), row->promotedAs, true);
@@ -259,11 +259,11 @@ void InspectorModel::fillDeployment()
         QString value = format::fromUtf8(replica.stage);
         const QString snapshot = format::fromUtf8(replica.currentSnapshot);
         if (!snapshot.isEmpty() && row->isMixed)
-            value = snapshot + u" \u00b7 " + value;
+            value = snapshot + u" \u00b7 "_s + value;
         if (replica.seconds)
-            value += u" \u00b7 " + format::seconds(*replica.seconds);
+            value += u" \u00b7 "_s + format::seconds(*replica.seconds);
         if (!replica.error.empty())
-            value += u" \u00b7 " + format::fromUtf8(replica.error);
+            value += u" \u00b7 "_s + format::fromUtf8(replica.error);
         m_content.serving.append({ format::fromUtf8(replica.identity), value, false,
             !replica.error.empty() ? Tone::Failed : (replica.isReady ? Tone::Good : Tone::Busy),
             {} });
