@@ -59,6 +59,9 @@ ControlServer::ControlServer(Handler handler, QObject* parent)
 
 ControlServer::~ControlServer()
 {
+    // The sockets die with m_server, after m_clients: they must not report to it then.
+    for (auto client = m_clients.cbegin(); client != m_clients.cend(); ++client)
+        client.key()->disconnect(this);
     m_server.close();
     if (!m_path.isEmpty())
         QFile::remove(m_path);
