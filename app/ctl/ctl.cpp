@@ -37,6 +37,40 @@ namespace {
         std::fflush(file);
     }
 
+    /// The one row that `id` names; null with the number of those that could be meant.
+    struct CheckpointMatch
+    {
+        const Checkpoint* row = nullptr;
+        int alike = 0;
+    };
+
+    /// "step-0010" stands for "step-0010-a1b2c3d4" when only one row begins so.
+    CheckpointMatch matchCheckpoint(
+        const std::vector<Checkpoint>& rows, const std::string& id, bool wantsSampler)
+    {
+        constexpr std::size_t kSuffix = 9; // '-' and 8 hex digits
+        const Checkpoint* exact = nullptr;
+        CheckpointMatch match;
+        for (const Checkpoint& row : rows) {
+            const std::string_view rowId = lastSegment(row.name);
+            if (rowId == id) {
+                exact = &row;
+            } else if (rowId.size() == id.size() + kSuffix && rowId.starts_with(id)
+                && rowId[id.size()] == '-') {
+                match.row = &row;
+                ++match.alike;
+            }
+        }
+        const bool isState = exact != nullptr
+            && (exact->type == CheckpointType::Training
+                || exact->type == CheckpointType::TrainingLora);
+        if (exact != nullptr && !(wantsSampler && isState && match.alike == 1))
+            return { exact, 1 };
+        if (match.alike != 1)
+            match.row = nullptr;
+        return match;
+    }
+
 } // namespace
 
 int exitCodeFor(Error::Code code) noexcept
@@ -262,7 +296,7 @@ std::string Ctl::fullDeploymentName(const std::string& nameOrId) const
 }
 
 void Ctl::resolveCheckpoint(
-    const std::string& name, std::function<void(const Checkpoint& checkpoint)> next)
+    const std::string& name, Wanted wanted, std::function<void(const Checkpoint& checkpoint)> next)
 {
     const auto parsed = parseCheckpointName(name);
     const std::size_t slash = name.rfind('/');
@@ -273,25 +307,14 @@ void Ctl::resolveCheckpoint(
         parsed ? parsed->jobName().toString() : fullJobName(name.substr(0, slash));
     const std::string id = parsed ? parsed->checkpoint : name.substr(slash + 1);
     then(client().listCheckpoints(job),
-        [this, job, id, next = std::move(next)](const std::vector<Checkpoint>& rows) {
-            const Checkpoint* found = nullptr;
-            int alike = 0; // "step-0010" stands for "step-0010-a1b2c3d4"
-            for (const Checkpoint& row : rows) {
-                const std::string_view rowId = lastSegment(row.name);
-                if (rowId == id)
-                    return next(row);
-                const bool isAlike = rowId.size() == id.size() + 9 && rowId.starts_with(id)
-                    && rowId[id.size()] == '-';
-                if (isAlike) {
-                    found = &row;
-                    ++alike;
-                }
-            }
-            if (alike == 1)
-                return next(*found);
-            fail({ alike == 0 ? Error::Code::NotFound : Error::Code::Usage,
-                alike == 0 ? "the job " + job + " has no checkpoint " + id
-                           : std::to_string(alike) + " checkpoints of " + job + " are called " + id,
+        [this, job, id, wanted, next = std::move(next)](const std::vector<Checkpoint>& rows) {
+            const CheckpointMatch match = matchCheckpoint(rows, id, wanted == Wanted::Sampler);
+            if (match.row != nullptr)
+                return next(*match.row);
+            fail({ match.alike == 0 ? Error::Code::NotFound : Error::Code::Usage,
+                match.alike == 0
+                    ? "the job " + job + " has no checkpoint " + id
+                    : std::to_string(match.alike) + " checkpoints of " + job + " are called " + id,
                 "nothing was done", "see `checkpoints list " + std::string(lastSegment(job)) + "`",
                 {} });
         });

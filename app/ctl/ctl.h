@@ -74,9 +74,15 @@ public:
     [[nodiscard]] std::string fullJobName(const std::string& nameOrId) const;
     [[nodiscard]] std::string fullModelName(const std::string& nameOrId) const;
     [[nodiscard]] std::string fullDeploymentName(const std::string& nameOrId) const;
-    /// A four-segment name as it is; JOB/short-name by the job's list.
-    void resolveCheckpoint(
-        const std::string& name, std::function<void(const Checkpoint& checkpoint)> next);
+    enum class Wanted
+    {
+        Any,
+        Sampler ///< something that can be served; a train state of the same name is passed over
+    };
+    /// A checkpoint by its four-segment name, or by JOB/short-name, with or without the session
+    /// suffix. NotFound, or Usage when several fit.
+    void resolveCheckpoint(const std::string& name, Wanted wanted,
+        std::function<void(const Checkpoint& checkpoint)> next);
 
     // REQUIRES withOperations() or withJournal().
     [[nodiscard]] OperationCenter& center() { return *m_center; }

@@ -253,16 +253,17 @@ void listCheckpoints(Ctl& ctl)
 void showCheckpoint(Ctl& ctl)
 {
     ctl.withConnection([&ctl] {
-        ctl.resolveCheckpoint(ctl.options().names[0], [&ctl](const Checkpoint& checkpoint) {
-            const auto name = parseCheckpointName(checkpoint.name);
-            const std::string job = name ? name->jobName().toString() : std::string();
-            withCheckpointRows(ctl, job, [&ctl, checkpoint](const CheckpointRows& rows) {
-                const CliCheckpoint row = rows.rowOf(checkpoint);
-                TextTable table = checkpointTable();
-                addCheckpointRow(table, row);
-                ctl.succeed(encodeCliCheckpoint(row), table.text({}));
+        ctl.resolveCheckpoint(
+            ctl.options().names[0], Ctl::Wanted::Any, [&ctl](const Checkpoint& checkpoint) {
+                const auto name = parseCheckpointName(checkpoint.name);
+                const std::string job = name ? name->jobName().toString() : std::string();
+                withCheckpointRows(ctl, job, [&ctl, checkpoint](const CheckpointRows& rows) {
+                    const CliCheckpoint row = rows.rowOf(checkpoint);
+                    TextTable table = checkpointTable();
+                    addCheckpointRow(table, row);
+                    ctl.succeed(encodeCliCheckpoint(row), table.text({}));
+                });
             });
-        });
     });
 }
 

@@ -197,7 +197,7 @@ void promote(Ctl& ctl)
         const std::string name = isPair
             ? ctl.fullJobName(given.job) + "/" + std::string(lastSegment(given.checkpoint))
             : given.names[0];
-        ctl.resolveCheckpoint(name, [&ctl](const Checkpoint& checkpoint) {
+        ctl.resolveCheckpoint(name, Ctl::Wanted::Sampler, [&ctl](const Checkpoint& checkpoint) {
             const auto parsed = parseCheckpointName(checkpoint.name);
             if (!parsed)
                 return ctl.fail(parsed.error());
@@ -216,23 +216,24 @@ void promote(Ctl& ctl)
 void hotload(Ctl& ctl)
 {
     ctl.withOperations([&ctl] {
-        ctl.resolveCheckpoint(ctl.options().names[0], [&ctl](const Checkpoint& checkpoint) {
-            const CtlOptions& options = ctl.options();
-            OperationDraft draft;
-            draft.kind = OperationKind::Hotload;
-            draft.target = ctl.fullDeploymentName(options.deployment);
-            draft.subject = checkpoint.name;
-            draft.parameters["deployment"] = draft.target;
-            if (options.isFull)
-                draft.parameters["full"] = "1";
-            if (!options.resetPromptCache.empty())
-                draft.parameters["reset_prompt_cache"] = options.resetPromptCache;
-            if (options.timeoutSeconds)
-                draft.parameters["timeout_seconds"] = std::to_string(*options.timeoutSeconds);
-            if (options.noWait)
-                draft.parameters["wait"] = "0";
-            runDraft(ctl, std::move(draft));
-        });
+        ctl.resolveCheckpoint(
+            ctl.options().names[0], Ctl::Wanted::Sampler, [&ctl](const Checkpoint& checkpoint) {
+                const CtlOptions& options = ctl.options();
+                OperationDraft draft;
+                draft.kind = OperationKind::Hotload;
+                draft.target = ctl.fullDeploymentName(options.deployment);
+                draft.subject = checkpoint.name;
+                draft.parameters["deployment"] = draft.target;
+                if (options.isFull)
+                    draft.parameters["full"] = "1";
+                if (!options.resetPromptCache.empty())
+                    draft.parameters["reset_prompt_cache"] = options.resetPromptCache;
+                if (options.timeoutSeconds)
+                    draft.parameters["timeout_seconds"] = std::to_string(*options.timeoutSeconds);
+                if (options.noWait)
+                    draft.parameters["wait"] = "0";
+                runDraft(ctl, std::move(draft));
+            });
     });
 }
 
