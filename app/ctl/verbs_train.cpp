@@ -37,11 +37,11 @@ namespace {
         recipe.name = "sample";
         recipe.data = kBundledText;
         recipe.evalData = kBundledEvalText;
-        recipe.maxSteps = 4000;
-        recipe.learningRate = 5e-5;
+        recipe.maxSteps = 12000;
+        recipe.learningRate = 3e-5;
         recipe.warmupSteps = 40;
         recipe.evalEvery = 25;
-        recipe.stateSaveEvery = 200;
+        recipe.stateSaveEvery = 1000; // 12 MB each
         recipe.seed = 1;
         return recipe;
     }
