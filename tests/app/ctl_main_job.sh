@@ -9,6 +9,7 @@ profile=$2
 ctl() { "$bin/trainerdesk-ctl" --profile "$profile" --connection local "$@"; }
 # One text or number of a JSON document: field NAME < document
 field() { grep -o "\"$1\":\(\"[^\"]*\"\|[0-9]*\)" | head -1 | sed -e 's/^[^:]*://' -e 's/"//g'; }
+until_step() { until (($(ctl --json jobs show "$job" | field step) >= $1)); do sleep 0.1; done; }
 step() { printf '\n== %s\n' "$*"; }
 
 step "train the sample; returns after the first step"
@@ -18,8 +19,10 @@ pid=$(field pid <<<"$run")
 trap 'kill "$pid" $(field pid < "$profile/local/ready.json") 2>/dev/null || true' EXIT
 ctl jobs list
 
-step "save a base and a delta"
+step "save a base and, some steps later, a delta"
+until_step 60
 ctl save "$job" --kind base --name first
+until_step 120
 ctl save "$job" --kind delta --name second
 ctl checkpoints list "$job"
 
@@ -41,10 +44,11 @@ printf '%s\n' "$untrained" "$base" "$delta"
 step "what was served is what was saved"
 first=$(ctl --json checkpoints show "$job/first")
 second=$(ctl --json checkpoints show "$job/second")
-[[ $(field identity <<<"$base") == $(field id <<<"$first") ]]
-[[ $(field identity <<<"$delta") == $(field id <<<"$second") ]]
-[[ $(field parent <<<"$second") == $(field id <<<"$first") ]]
-[[ $(field text <<<"$untrained") != $(field text <<<"$base") ]]
+[[ "$(field identity <<<"$base")" == "$(field id <<<"$first")" ]]
+[[ "$(field identity <<<"$delta")" == "$(field id <<<"$second")" ]]
+[[ "$(field parent <<<"$second")" == "$(field id <<<"$first")" ]]
+[[ "$(field text <<<"$untrained")" != "$(field text <<<"$base")" ]]
+[[ "$(field text <<<"$base")" != "$(field text <<<"$delta")" ]]
 "$bin/trainerdesk-delta" verify "$(field path <<<"$first")" "$(field path <<<"$second")"
 
 step "the journal"
