@@ -4,11 +4,13 @@
 #include "services/codecs/journal_codec.h"
 #include "services/store/process_identity.h"
 
+#include <QElapsedTimer>
 #include <QFileInfo>
 #include <QHash>
 #include <QSqlDatabase>
 #include <QSqlError>
 #include <QSqlQuery>
+#include <QThread>
 #include <QUuid>
 #include <QVariant>
 
@@ -21,6 +23,8 @@ namespace {
 
     constexpr std::int64_t kApplicationId = 0x4445534b; // "DESK"
     constexpr std::int64_t kJournalVersion = 1;
+    constexpr int kSqliteBusy = 5;
+    constexpr qint64 kBusyPatienceMs = 5000;
     // A record of another machine is left alone this long, because nobody here can see its process.
     constexpr auto kForeignOwnerPatience = std::chrono::minutes(10);
 
@@ -122,6 +126,21 @@ namespace {
         return operation;
     }
 
+    /// Turning WAL on needs the file alone, and SQLite does not wait for that by itself: two
+    /// programs that start on a new profile at once meet here.
+    bool execWhenFree(QSqlQuery& query, const QString& statement)
+    {
+        QElapsedTimer clock;
+        clock.start();
+        while (!query.exec(statement)) {
+            const int native = query.lastError().nativeErrorCode().toInt() & 0xff;
+            if (native != kSqliteBusy || clock.hasExpired(kBusyPatienceMs))
+                return false;
+            QThread::msleep(10);
+        }
+        return true;
+    }
+
     bool ownerLives(const std::string& owner, Time updated)
     {
         if (const auto isAlive = isIdentityAlive(owner))
@@ -178,7 +197,7 @@ Status JournalDatabase::prepareFile()
     // FULL: a commit is on the disk before it returns, which WAL alone does not promise.
     for (const auto& pragma : { u"PRAGMA journal_mode=WAL"_s, u"PRAGMA synchronous=FULL"_s,
              u"PRAGMA foreign_keys=ON"_s }) {
-        if (!query.exec(pragma))
+        if (!execWhenFree(query, pragma))
             return journalError(query.lastError(), m_file);
         query.finish();
     }

@@ -148,7 +148,7 @@ private Q_SLOTS:
         QCOMPARE(own.count(), 0);
     }
 
-    void manyWritersAtOnce_loseNothing()
+    void manyWritersOfANewFile_loseNothing()
     {
         Journal a(m_file);
         Journal b(m_file);
