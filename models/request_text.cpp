@@ -59,7 +59,8 @@ QString requestText(const RequestPreview& request, RequestForm form)
     if (request.method.empty() && request.url.empty())
         return {};
     if (!isHttp(request))
-        return QString(format::fromUtf8(request.method) + u' ' + format::fromUtf8(request.url)).trimmed()
+        return QString(format::fromUtf8(request.method) + u' ' + format::fromUtf8(request.url))
+                   .trimmed()
             + (request.body.empty() ? QString() : u'\n' + format::fromUtf8(request.body));
     return form == RequestForm::Curl ? asCurl(request) : asHttp(request);
 }

@@ -12,7 +12,6 @@ target_compile_options(desk_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor
   -Wold-style-cast -Woverloaded-virtual -Wextra-semi>)
 # No -Wnull-dereference: with GCC 12 and optimization it reports libstdc++'s own strings and every QPointer.
-# No QT_USE_QSTRINGBUILDER: an expression template kept by auto or returned by a lambda dangles.
 if(DESK_WERROR)
   target_compile_options(desk_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
@@ -33,7 +32,7 @@ if(DESK_GUI)
   add_library(desk_qt_options INTERFACE)
   target_compile_definitions(desk_qt_options INTERFACE
     QT_NO_CAST_FROM_ASCII QT_NO_CAST_TO_ASCII QT_NO_CAST_FROM_BYTEARRAY QT_NO_URL_CAST_FROM_STRING
-    QT_NO_NARROWING_CONVERSIONS_IN_CONNECT QT_NO_KEYWORDS QT_NO_FOREACH
+    QT_NO_NARROWING_CONVERSIONS_IN_CONNECT QT_NO_KEYWORDS QT_NO_FOREACH QT_USE_QSTRINGBUILDER
     QT_DISABLE_DEPRECATED_BEFORE=0x060400)
 endif()
 

@@ -79,7 +79,8 @@ private Q_SLOTS:
     void medianOfEarlierLoads_isShownWhileLoading()
     {
         OperationTableModel model;
-        QList<Operation> operations { operationOf("4", OperationKind::Hotload, OperationState::Running) };
+        QList<Operation> operations { operationOf(
+            "4", OperationKind::Hotload, OperationState::Running) };
         operations[0].replicas = { {} };
         for (const int seconds : { 30, 52, 90 }) {
             auto done = operationOf(
@@ -160,12 +161,13 @@ private Q_SLOTS:
             { { "Content-Type", "application/json" } }, "{\"output_model\":\"it's\"}" };
         QCOMPARE(desk::requestText(request, desk::RequestForm::Curl),
             u"curl -X POST 'https://api.example.com/v1/x:promote' \\\n"
-             "  -H \"Authorization: Bearer $FIREWORKS_API_KEY\" \\\n"
-             "  -H 'Content-Type: application/json' \\\n"
-             "  -d '{\"output_model\":\"it'\\''s\"}'"_s);
+            "  -H \"Authorization: Bearer $FIREWORKS_API_KEY\" \\\n"
+            "  -H 'Content-Type: application/json' \\\n"
+            "  -d '{\"output_model\":\"it'\\''s\"}'"_s);
         QCOMPARE(desk::requestText(request, desk::RequestForm::Http),
-            u"POST /v1/x:promote HTTP/1.1\nHost: api.example.com\nContent-Type: application/json\n\n"
-             "{\"output_model\":\"it's\"}"_s);
+            u"POST /v1/x:promote HTTP/1.1\nHost: api.example.com\nContent-Type: "
+            u"application/json\n\n"
+            "{\"output_model\":\"it's\"}"_s);
     }
 
     void request_thatIsNoHttpReadsTheSame()
@@ -186,7 +188,8 @@ private Q_SLOTS:
         QCOMPARE(model.summary(), u"3 checks · 1 pass, 1 to consider, 1 block it"_s);
         QVERIFY(!model.index(0, 1).data(+desk::Role::IsStrong).toBool());
         QVERIFY(model.index(2, 1).data(+desk::Role::IsStrong).toBool());
-        QCOMPARE(model.index(2, 0).data(+desk::Role::StatusCode).toInt(), int(desk::StatusKind::Failed));
+        QCOMPARE(
+            model.index(2, 0).data(+desk::Role::StatusCode).toInt(), int(desk::StatusKind::Failed));
     }
 };
 
