@@ -456,7 +456,7 @@ private Q_SLOTS:
         QCOMPARE(*ended(desk.center->start()), 1);
         QTRY_COMPARE(toString(desk.center->operation(u"op-crashed"_s)->state), "succeeded");
         QCOMPARE(m_plane->posts(), 0);
-        const auto& stages = desk.center->operation(u"op-crashed"_s)->stages;
+        const auto stages = desk.center->operation(u"op-crashed"_s)->stages;
         QCOMPARE(stages[1].stage, std::string("unknown"));
     }
 
