@@ -454,7 +454,7 @@ private Q_SLOTS:
         m_plane->models.push_back(model);
         Desk desk(m_file, *m_plane);
         QCOMPARE(*ended(desk.center->start()), 1);
-        QTRY_COMPARE(toString(desk.center->operation(u"op-crashed"_s)->state), "succeeded");
+        QTRY_VERIFY(desk.center->operation(u"op-crashed"_s)->state == OperationState::Succeeded);
         QCOMPARE(m_plane->posts(), 0);
         const auto stages = desk.center->operation(u"op-crashed"_s)->stages;
         QCOMPARE(stages[1].stage, std::string("unknown"));
@@ -471,8 +471,8 @@ private Q_SLOTS:
         const auto plan = ended(ctl.center->plan(draft));
         QVERIFY(ended(ctl.center->commit(*plan)));
         QTRY_COMPARE_WITH_TIMEOUT(window.center->operations().size(), 1, 2000);
-        QTRY_COMPARE_WITH_TIMEOUT(
-            toString(window.center->operations().first().state), "accepted", 2000);
+        QTRY_VERIFY_WITH_TIMEOUT(
+            window.center->operations().first().state == OperationState::Accepted, 2000);
     }
 
     void create_delete_cancel()
