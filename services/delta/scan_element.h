@@ -4,6 +4,7 @@
 #include "services/core/host_device.h"
 
 #include <cstdint>
+#include <initializer_list>
 
 namespace desk {
 
