@@ -140,6 +140,17 @@ JobState jobStateFrom(std::string_view word) noexcept
     return entryOf<JobState>(kJobStates, word).value_or(JobState::Unrecognized);
 }
 
+std::string readableState(std::string_view stateText)
+{
+    constexpr std::string_view kPrefix = "JOB_STATE_";
+    if (!stateText.starts_with(kPrefix))
+        return std::string(stateText);
+    std::string word(stateText.substr(kPrefix.size()));
+    for (char& c : word)
+        c = c == '_' ? ' ' : (c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
+    return word;
+}
+
 const char* toString(CheckpointType type) noexcept
 {
     return wordOf(kCheckpointTypes, type, "CHECKPOINT_TYPE_UNSPECIFIED");

@@ -240,6 +240,9 @@ struct Operation
 /// "JOB_STATE_RUNNING" and back; Unrecognized for a word that is not in the table.
 [[nodiscard]] const char* toString(JobState state) noexcept;
 [[nodiscard]] JobState jobStateFrom(std::string_view word) noexcept;
+/// What people read for a server's state word: "JOB_STATE_RE_QUEUEING" is "re queueing"; a word
+/// without the prefix stays as it is.
+[[nodiscard]] std::string readableState(std::string_view stateText);
 /// "CHECKPOINT_TYPE_INFERENCE_BASE" and back.
 [[nodiscard]] const char* toString(CheckpointType type) noexcept;
 [[nodiscard]] CheckpointType checkpointTypeFrom(std::string_view word) noexcept;

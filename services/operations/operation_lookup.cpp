@@ -293,7 +293,7 @@ namespace {
                         return self->m_errand->finish(job.error());
                     if (job->state == JobState::Cancelled || job->state == JobState::Cancelling)
                         return self->finish(succeeded({}));
-                    self->conclude(std::nullopt, "The job is " + job->stateText);
+                    self->conclude(std::nullopt, "The job is " + readableState(job->stateText));
                 });
         }
 

@@ -137,7 +137,7 @@ namespace {
         if (row && row->sizeBytes)
             size += ", " + bytesText(*row->sizeBytes);
         checks.effect("Kind, size", "", size + ", precision as saved");
-        std::string state = facts.job ? facts.job->stateText : "not known";
+        std::string state = facts.job ? readableState(facts.job->stateText) : "not known";
         checks.effect("Run", state, "unchanged, not paused; the checkpoint stays");
         const auto attached = !facts.job
             ? 0

@@ -185,13 +185,14 @@ void planDelete(OperationPlan& plan, const OperationFacts& facts)
         if (isGone) {
             missing();
         } else {
-            checks.pass("exists", "Exists", facts.job->stateText);
+            checks.pass("exists", "Exists", readableState(facts.job->stateText));
             if (!isOver(facts.job->state))
                 checks.warn("running", "Not running",
-                    "the trainer is " + facts.job->stateText + "; its unsaved steps are lost",
+                    "the trainer is " + readableState(facts.job->stateText)
+                        + "; its unsaved steps are lost",
                     "Save a checkpoint first");
         }
-        checks.effect("Trainer", facts.job ? facts.job->stateText : "", "deleted");
+        checks.effect("Trainer", facts.job ? readableState(facts.job->stateText) : "", "deleted");
         checks.effect("Checkpoints", "", "kept about 30 days by the service, then gone", true);
     } else if (resource == "deployment") {
         const auto it = std::find_if(facts.deployments.begin(), facts.deployments.end(),
@@ -235,11 +236,11 @@ void planCancel(OperationPlan& plan, const OperationFacts& facts)
         checks.fail(
             "exists", "Job exists", "the server does not know this job", "Refresh the list");
     else if (isOver(facts.job->state))
-        checks.fail("running", "Job is running", "its state is " + facts.job->stateText,
-            "There is nothing to cancel");
+        checks.fail("running", "Job is running",
+            "its state is " + readableState(facts.job->stateText), "There is nothing to cancel");
     else
-        checks.pass("running", "Job is running", facts.job->stateText);
-    checks.effect("Job", facts.job ? facts.job->stateText : "", "cancelled");
+        checks.pass("running", "Job is running", readableState(facts.job->stateText));
+    checks.effect("Job", facts.job ? readableState(facts.job->stateText) : "", "cancelled");
     checks.effect("Unsaved steps", "", "lost; checkpoints stay", true);
     checks.effect("Reversal", "", "None; resume from a checkpoint", true);
     plan.request.method = "POST";

@@ -44,9 +44,9 @@ namespace {
         const auto state = facts.job->state;
         if (state == JobState::Deleted || state == JobState::Failed || state == JobState::Cancelled
             || state == JobState::Completed || state == JobState::Expired)
-            return checks.fail(kId, kTitle, "its state is " + facts.job->stateText,
+            return checks.fail(kId, kTitle, "its state is " + readableState(facts.job->stateText),
                 "A trainer that is gone cannot save; use a checkpoint that it left");
-        checks.pass(kId, kTitle, facts.job->stateText);
+        checks.pass(kId, kTitle, readableState(facts.job->stateText));
     }
 
     void checkSaveName(CheckList& checks, const OperationPlan& plan, const OperationFacts& facts)

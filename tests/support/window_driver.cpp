@@ -11,7 +11,6 @@ WindowDriver::WindowDriver(QWidget& window)
 {
     m_window.show();
     m_window.activateWindow();
-    m_window.raise();
     if (!QTest::qWaitForWindowActive(&m_window, 10000))
         qWarning("the window did not become active");
 }

@@ -201,6 +201,9 @@ void MainWindow::makeSheets()
         [this](const QString& sentence) { m_status->say(sentence); });
     connect(m_sheets, &SheetDock::shownChanged, this, [this](bool isShown) {
         m_inspectorDock->setVisible(!isShown && m_wantsInspector);
+        // A sheet is read from top to bottom: it takes the whole height, operations stay beside it.
+        setCorner(
+            Qt::BottomRightCorner, isShown ? Qt::RightDockWidgetArea : Qt::BottomDockWidgetArea);
         foldForWidth();
         if (!isShown) {
             const int navigator = m_navigator->isFolded() ? kNavigatorFolded : kNavigatorWidth;
