@@ -64,8 +64,8 @@ namespace {
             return VerifyModel::tr("Compare");
         if (stage == "write")
             return VerifyModel::tr("Write");
-        if (stage == "statistics")
-            return VerifyModel::tr("Statistics");
+        if (stage == "measure")
+            return VerifyModel::tr("Statistics per tensor");
         return format::fromUtf8(stage);
     }
 

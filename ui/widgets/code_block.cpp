@@ -97,8 +97,12 @@ void CodeBlock::fit()
     if (m_maxLines <= 0)
         return;
     const int lines = std::clamp(m_edit->document()->blockCount(), 1, m_maxLines);
-    const qreal lineHeight = QFontMetricsF(m_edit->font()).lineSpacing();
-    setFixedHeight(qCeil(lines * lineHeight) + px(12) + 2 * px(2) + px(4));
+    // The document knows its real line height; a long line brings a scroll bar of its own.
+    const qreal lineHeight =
+        m_edit->document()->size().height() / std::max(1, m_edit->document()->blockCount());
+    const bool isWide = m_edit->document()->idealWidth() > std::max(width(), px(480)) - px(24);
+    setFixedHeight(qCeil(lines * std::max(lineHeight, QFontMetricsF(m_edit->font()).lineSpacing()))
+        + px(20) + (isWide ? px(12) : 0));
 }
 
 void CodeBlock::paintEvent(QPaintEvent*)
