@@ -99,11 +99,11 @@ void InspectorModel::fillJob()
                 .arg(format::count(*row->step), format::count(*row->totalSteps))
                 .arg(int(std::floor(done * 100)));
         if (row->created && row->lastProgress && row->evidence == Evidence::Training && done > 0) {
-            const auto spent = std::chrono::duration_cast<std::chrono::seconds>(
-                *row->lastProgress - *row->created);
-            const auto left =
-                std::chrono::seconds(std::llround(double(spent.count()) * (1 - done) / done));
-            m_content.timeLeft = tr("%1 left").arg(format::span(left, 2));
+            const std::chrono::duration<double> spent = *row->lastProgress - *row->created;
+            const auto left = std::chrono::seconds(std::llround(spent.count() * (1 - done) / done));
+            // The first seconds say nothing about the rest.
+            if (spent.count() > 3)
+                m_content.timeLeft = tr("%1 left").arg(format::span(left, 2));
         }
     }
     auto& facts = m_content.facts;
