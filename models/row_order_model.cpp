@@ -278,7 +278,8 @@ void RowOrderModel::adopt(const QList<int>& order)
         rebuildInverse();
         endInsertRows();
     }
-    if (m_sourceOf == order)
+    // Two empty lists are equal; QList hands memcmp() null pointers to find that out.
+    if (m_sourceOf.size() == order.size() && (order.isEmpty() || m_sourceOf == order))
         return;
     Q_EMIT layoutAboutToBeChanged({}, QAbstractItemModel::VerticalSortHint);
     const QModelIndexList before = persistentIndexList();

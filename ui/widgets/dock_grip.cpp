@@ -35,6 +35,9 @@ DockGrip::DockGrip(QMainWindow& window, QDockWidget& dock)
 
 bool DockGrip::eventFilter(QObject*, QEvent* event)
 {
+    // A window that is being destroyed still sends events when it is a QMainWindow no more.
+    if (qobject_cast<QMainWindow*>(parent()) == nullptr)
+        return false;
     switch (event->type()) {
     case QEvent::Resize:
     case QEvent::Move:
