@@ -221,14 +221,14 @@ void TrainLoop::submitStep(std::int64_t number)
             if (!result)
                 return fail(result.error());
             m_steps[number].forward = *std::move(result);
-            completeStep(number);
+            completeSteps();
         });
     onFinished(m_training->optimStep(adam, normalizationOf(m_spec.recipe)), this,
         [this, number](Result<OptimResult> result) {
             if (!result)
                 return fail(result.error());
             m_steps[number].optim = *std::move(result);
-            completeStep(number);
+            completeSteps();
         });
     submitEvaluation(number);
     submitPeriodicSaves(number);
@@ -295,21 +295,25 @@ void TrainLoop::syncWeights(std::int64_t step)
         });
 }
 
-void TrainLoop::completeStep(std::int64_t number)
+/// Answers of two steps in flight may come in either order; the ledger is written in the order of
+/// the steps.
+void TrainLoop::completeSteps()
 {
-    const auto found = m_steps.find(number);
-    if (m_phase == Phase::Failed || m_phase == Phase::Finished || found == m_steps.end()
-        || !found->second.forward || !found->second.optim)
-        return;
-    const Step step = std::move(found->second);
-    m_steps.erase(found);
-    m_done = number;
-    writeStep(number, step);
-    if (m_phase == Phase::Failed)
-        return;
-    Q_EMIT stepped(number);
-    pump();
-    finishIfIdle();
+    while (!m_steps.empty() && m_phase != Phase::Failed && m_phase != Phase::Finished) {
+        const auto oldest = m_steps.begin();
+        if (!oldest->second.forward || !oldest->second.optim)
+            return;
+        const std::int64_t number = oldest->first;
+        const Step step = std::move(oldest->second);
+        m_steps.erase(oldest);
+        m_done = number;
+        writeStep(number, step);
+        if (m_phase == Phase::Failed)
+            return;
+        Q_EMIT stepped(number);
+        pump();
+        finishIfIdle();
+    }
 }
 
 /// Over the last few steps: steps are submitted ahead, so that two of them may be answered at once

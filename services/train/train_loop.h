@@ -105,7 +105,7 @@ private:
     void submitEvaluation(std::int64_t step);
     void submitPeriodicSaves(std::int64_t step);
     void syncWeights(std::int64_t step);
-    void completeStep(std::int64_t number);
+    void completeSteps();
     void writeStep(std::int64_t number, const Step& step);
     [[nodiscard]] double tokensPerSecond(Time now, double tokens);
     void closeRun();

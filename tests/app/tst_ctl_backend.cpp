@@ -147,7 +147,7 @@ private Q_SLOTS:
         QCOMPARE(textOf(continued.json()["job"]), textOf(run.json()["job"]));
         const QList<int> steps = stepsOf(runDir);
         QCOMPARE(steps.size(), qsizetype { 40 });
-        QVERIFY(isOneToN(steps));
+        QVERIFY2(isOneToN(steps), qPrintable(QDebug::toString(steps)));
         QCOMPARE(ctl.run({ u"metrics"_s, u"read"_s, runDir, u"--json"_s })
                      .json()["malformed"]["skipped"]
                      .get<int>(),
@@ -165,6 +165,9 @@ private Q_SLOTS:
         QTRY_VERIFY_WITH_TIMEOUT(stepsOf(runDir).size() > 8, 20000);
         ::kill(static_cast<pid_t>(ctl.backendPid()), SIGKILL);
         QTRY_VERIFY_WITH_TIMEOUT(statusOf(runDir)["code"].get<int>() != 0, 20000);
+        // The outcome is written before the process ends and lets go of the folder.
+        const auto pid = run.json()["pid"].get<qint64>();
+        QTRY_VERIFY_WITH_TIMEOUT(!CtlFixture::isAlive(pid), 20000);
         const CtlJson outcome = CtlJson::parse(
             CtlFixture::read(runDir + u"/outcome.json"_s).toStdString(), nullptr, false);
         QVERIFY(textOf(outcome["error"]["next"]).contains(u"--continue"_s));
