@@ -62,8 +62,14 @@ namespace {
         }
         ~Launch() override
         {
-            if (m_process->state() == QProcess::NotRunning)
+            if (m_process->state() == QProcess::NotRunning) {
                 delete m_process;
+                return;
+            }
+            // Destroying it would kill the training: it stays until this program ends. The list is
+            // never freed either, or its end would be the process's end.
+            static auto* const outliving = new QList<QProcess*>;
+            outliving->append(m_process);
         }
         Q_DISABLE_COPY_MOVE(Launch)
 
