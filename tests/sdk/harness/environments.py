@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Throw-away virtual environments with the official packages from PyPI.
+
+An environment is made once in the cache folder and kept while its requirements, its constraints file and the Python
+version stay the same; a second run costs one read of its stamp.
+"""
+
+import fcntl
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import venv
+
+FOLDER = pathlib.Path(__file__).resolve().parent.parent
+
+# name → (family, version, requirements)
+ENVIRONMENTS = {
+    "fireworks-1.2.30": ("fireworks", "1.2.30", ["fireworks-ai[training-sdk]==1.2.30"]),
+    "fireworks-1.2.3": ("fireworks", "1.2.3", ["fireworks-ai[training-sdk]==1.2.3"]),
+    "tinker-0.38.0": ("tinker", "0.38.0", ["tinker==0.38.0"]),
+    "tinker-0.23.0": ("tinker", "0.23.0", ["tinker==0.23.0"]),
+}
+# Not an SDK: modules that all environments put behind their own ones when a run asks for label torch.
+OVERLAYS = {"torch": ["torch==2.6.0"]}
+
+
+def constraints_of(name):
+    return FOLDER / "constraints" / f"{name}.txt"
+
+
+def stamp_of(name, requirements):
+    digest = hashlib.sha256()
+    digest.update(constraints_of(name).read_bytes())
+    digest.update("\n".join(requirements).encode())
+    digest.update(sys.version.encode())
+    return digest.hexdigest()
+
+
+def pip_install(python, name, requirements, *extra):
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:",
+         "--constraint", str(constraints_of(name)), *extra, *requirements],
+        check=True,
+    )
+
+
+def build(folder, name):
+    if name in OVERLAYS:
+        folder.mkdir(parents=True)
+        # numpy and friends stay those of the SDK's own environment, so only the listed packages are laid in.
+        names = [line for line in constraints_of(name).read_text().splitlines() if line and not line.startswith("#")]
+        pip_install(sys.executable, name, names, "--no-deps", "--target", str(folder))
+        return
+    venv.create(folder, with_pip=True, symlinks=True)
+    pip_install(str(folder / "bin" / "python"), name, ENVIRONMENTS[name][2])
+
+
+def ensure(cache, name):
+    """Makes the environment when it is missing or stale. Returns (folder, made)."""
+    cache = pathlib.Path(cache)
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = cache / name
+    stamp = cache / f"{name}.stamp"
+    requirements = OVERLAYS[name] if name in OVERLAYS else ENVIRONMENTS[name][2]
+    wanted = stamp_of(name, requirements)
+    # Two tests may want the same environment at once; the lock file stays, so that both lock the same inode.
+    with open(cache / f"{name}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir() and stamp.is_file() and stamp.read_text() == wanted:
+            return folder, False
+        stamp.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        build(folder, name)
+        temporary = stamp.with_suffix(".new")
+        temporary.write_text(wanted)
+        os.replace(temporary, stamp)
+        return folder, True
+
+
+def python_of(cache, name):
+    return pathlib.Path(cache) / name / "bin" / "python"
