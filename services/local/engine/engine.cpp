@@ -23,6 +23,14 @@ namespace {
             "Nothing was computed", "Correct the data", {} };
     }
 
+    Error adapterRefusal()
+    {
+        return { Error::Code::Refused,
+            "The model is trained with all its parameters: it has no "
+            "adapter",
+            "Nothing was written or loaded", "Create the model with a LoRA rank", {} };
+    }
+
     // Box-Muller on 53-bit uniforms: the standard library's normal distribution is not the same
     // everywhere, the generator is.
     double normalFrom(std::mt19937_64& random)
@@ -70,6 +78,8 @@ namespace {
 
         const ModelConfig& config() const noexcept override { return m_config; }
         std::uint64_t parameterCount() const noexcept override { return m_weights.size(); }
+        std::uint64_t trainedParameterCount() const noexcept override { return m_weights.size(); }
+        const std::optional<LoraSettings>& lora() const noexcept override { return m_lora; }
         std::int64_t step() const noexcept override { return m_moments.step; }
         Result<ForwardResult> forward(std::span<const Datum> data, const Loss& loss,
             ForwardOptions options, std::stop_token stop) override;
@@ -80,6 +90,11 @@ namespace {
         {
             return writeFolder(folder, m_config, m_weights, m_sideFiles);
         }
+        Status exportAdapter(const std::filesystem::path&, const std::string&) const override
+        {
+            return adapterRefusal();
+        }
+        Status loadAdapter(const std::filesystem::path&) override { return adapterRefusal(); }
         Status saveState(const std::filesystem::path& folder) const override
         {
             return writeState(folder, m_config, { m_weights, m_moments });
@@ -98,6 +113,7 @@ namespace {
         std::vector<double> lossOf(std::span<const Datum> data, const Loss& loss,
             std::span<const double> logprobs, std::size_t candidates, ForwardResult& result);
 
+        std::optional<LoraSettings> m_lora;
         ModelConfig m_config;
         std::vector<TensorSpec> m_specs;
         SideFiles m_sideFiles;

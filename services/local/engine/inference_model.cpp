@@ -59,8 +59,8 @@ const std::string& InferenceModel::tokenizerProblem() const noexcept
     return m_impl->tokenizerProblem;
 }
 
-Result<Completion> InferenceModel::generate(
-    std::span<const std::int32_t> prompt, const SamplingParams& params, std::stop_token stop) const
+Result<Completion> InferenceModel::generate(std::span<const std::int32_t> prompt,
+    const SamplingParams& params, std::stop_token stop, std::span<const std::string>) const
 {
     return m_impl->decoder.generate(m_impl->weights.data(), prompt, params, std::move(stop));
 }

@@ -25,6 +25,11 @@ public:
     /// Same refusals as Engine::open. The folder is read completely; it may go away afterwards.
     [[nodiscard]] static Result<std::shared_ptr<const InferenceModel>> open(
         const std::filesystem::path& folder);
+    /// The model of `base` with the peft adapter of `adapter`; shares the weights of the base, so
+    /// many adapters cost little. Refused when the adapter fits another model or is of a kind that
+    /// cannot be run (DoRA, rsLoRA, bias, other matrices).
+    [[nodiscard]] static Result<std::shared_ptr<const InferenceModel>> withAdapter(
+        const std::shared_ptr<const InferenceModel>& base, const std::filesystem::path& adapter);
 
     ~InferenceModel();
     InferenceModel(const InferenceModel&) = delete;
@@ -36,8 +41,13 @@ public:
     [[nodiscard]] const std::optional<Tokenizer>& tokenizer() const noexcept;
     [[nodiscard]] const std::string& tokenizerProblem() const noexcept;
 
+    /// SamplingParams::topLogprobs and the other extras as asked for. Usage error for a prompt that
+    /// is empty, too long or has tokens outside the vocabulary, or parameters out of range.
+    /// `stopWords` end the text as soon as its bytes hold one of them; needs a tokenizer. The
+    /// tokens of the word are part of the result only with keepsStop.
     [[nodiscard]] Result<Completion> generate(std::span<const std::int32_t> prompt,
-        const SamplingParams& params, std::stop_token stop) const;
+        const SamplingParams& params, std::stop_token stop,
+        std::span<const std::string> stopWords = {}) const;
 
     struct TextCompletion
     {

@@ -15,7 +15,7 @@ namespace {
     Error refusal(std::string message)
     {
         return { Error::Code::Refused, std::move(message), "The model was not opened",
-            "Use a Qwen3-style model (Qwen3ForCausalLM, tied embeddings, BF16) of at most "
+            "Use a Qwen3-style model (Qwen3ForCausalLM, BF16) of at most "
             "64 million parameters",
             {} };
     }
@@ -36,8 +36,6 @@ namespace {
                 + ") is not supported";
         if (!c.quantization.empty())
             return "quantized weights (" + c.quantization + ") are not supported";
-        if (!c.tiesEmbeddings)
-            return "tie_word_embeddings must be true";
         if (c.hasAttentionBias)
             return "attention_bias must be false";
         if (c.usesSlidingWindow)
@@ -79,7 +77,8 @@ std::uint64_t parameterCount(const ModelConfig& c) noexcept
     const std::uint64_t attention = hidden * dim * 2 * (toCount(c.heads) + toCount(c.kvHeads));
     const std::uint64_t layer =
         attention + 3 * hidden * toCount(c.intermediateSize) + 2 * hidden + 2 * dim;
-    return toCount(c.vocabSize) * hidden + toCount(c.layers) * layer + hidden;
+    const std::uint64_t tables = c.tiesEmbeddings ? 1 : 2;
+    return tables * toCount(c.vocabSize) * hidden + toCount(c.layers) * layer + hidden;
 }
 
 Result<ModelConfig> toModelConfig(const HfConfig& config)
@@ -106,6 +105,7 @@ Result<ModelConfig> toModelConfig(const HfConfig& config)
     c.bosToken = special(config.bosToken);
     c.eosToken = config.eosTokens.empty() ? -1 : special(config.eosTokens.front());
     c.padToken = special(config.padToken);
+    c.tiesEmbeddings = config.tiesEmbeddings;
     if (parameterCount(c) > kMaxParameters)
         return refusal("The model cannot be run here: it has " + std::to_string(parameterCount(c))
             + " parameters, more than " + std::to_string(kMaxParameters));
@@ -125,6 +125,7 @@ HfConfig toHfConfig(const ModelConfig& config)
     c.maxPositions = config.maxPositions;
     c.rmsNormEps = config.rmsNormEps;
     c.ropeTheta = config.ropeTheta;
+    c.tiesEmbeddings = config.tiesEmbeddings;
     if (config.bosToken >= 0)
         c.bosToken = config.bosToken;
     if (config.eosToken >= 0)
@@ -166,6 +167,8 @@ std::vector<TensorSpec> tensorSpecs(const ModelConfig& config)
         add(layer + "mlp.down_proj.weight", { hidden, inner });
     }
     add("model.norm.weight", { hidden });
+    if (!config.tiesEmbeddings)
+        add("lm_head.weight", { toCount(config.vocabSize), hidden });
     return specs;
 }
 

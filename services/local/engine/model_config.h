@@ -11,7 +11,7 @@
 namespace desk::local {
 
 /// Sizes of a Qwen3-style decoder: RMSNorm, QK-norm per head, rotary positions, grouped-query
-/// attention, SwiGLU, tied embeddings. A value of this type that came from toModelConfig is within
+/// attention, SwiGLU. A value of this type that came from toModelConfig is within
 /// the bounds below. The defaults are those of desk-tiny.
 struct ModelConfig
 {
@@ -28,6 +28,7 @@ struct ModelConfig
     std::int32_t bosToken = 256;
     std::int32_t eosToken = 257;
     std::int32_t padToken = 258;
+    bool tiesEmbeddings = true; ///< else lm_head.weight is a tensor of its own
     bool operator==(const ModelConfig&) const = default;
 };
 
@@ -38,13 +39,14 @@ inline constexpr std::uint64_t kMaxParameters = 64'000'000;
 [[nodiscard]] std::uint64_t parameterCount(const ModelConfig& config) noexcept;
 
 /// Refused, naming the key and the reason, for what the engine cannot run: other architectures,
-/// quantized weights, untied embeddings, biases, sliding windows, scaled rotary positions, other
+/// quantized weights, biases, sliding windows, scaled rotary positions, other
 /// activations, sizes out of bounds or more than kMaxParameters.
 [[nodiscard]] Result<ModelConfig> toModelConfig(const HfConfig& config);
 [[nodiscard]] HfConfig toHfConfig(const ModelConfig& config);
 
 /// Name and shape of every tensor in the order of storage, names as transformers has them:
-/// model.embed_tokens.weight, model.layers.N.self_attn.q_proj.weight, …, model.norm.weight.
+/// model.embed_tokens.weight, model.layers.N.self_attn.q_proj.weight, …, model.norm.weight and,
+/// when the embeddings are not tied, lm_head.weight.
 struct TensorSpec
 {
     std::string name;

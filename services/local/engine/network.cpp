@@ -36,7 +36,13 @@ std::vector<LayerOffsets> layerOffsets(const ModelConfig& config)
 
 std::size_t finalNormOffset(const ModelConfig& config)
 {
-    return tensorSpecs(config).back().offset;
+    const auto specs = tensorSpecs(config);
+    return specs[specs.size() - (config.tiesEmbeddings ? 1 : 2)].offset;
+}
+
+std::size_t unembedOffset(const ModelConfig& config)
+{
+    return config.tiesEmbeddings ? 0 : tensorSpecs(config).back().offset;
 }
 
 template <class T>

@@ -119,9 +119,10 @@ private:
     bool m_hasProbabilities = false; // of all rows, from the last logprobs
 };
 
-/// Offsets of the layers; the last element of `tensorSpecs` order is the final norm.
 [[nodiscard]] std::vector<LayerOffsets> layerOffsets(const ModelConfig& config);
 [[nodiscard]] std::size_t finalNormOffset(const ModelConfig& config);
+/// Of lm_head; that of the embeddings when they are tied.
+[[nodiscard]] std::size_t unembedOffset(const ModelConfig& config);
 
 /// cos and sin of the rotary angles, positions x headDim / 2 each.
 template <class T>
