@@ -117,6 +117,9 @@ class Backend:
             raise AssertionError(f"job was not created: {answer}")
         return job_id
 
+    def delete_job(self, job_id):
+        return self.http("DELETE", f"/v1/accounts/{self.account}/rlorTrainerJobs/{job_id}")
+
     def trainer_url(self, job_id):
         return f"{self.url}/training/v1/rlorTrainerJobs/{self.account}/{job_id}"
 

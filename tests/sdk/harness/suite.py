@@ -77,6 +77,16 @@ def items_of(name, marks):
     return sorted(({match.group(1)} if match else set()) | set(marks["items"]))
 
 
+def report(error):
+    """The frames of the tests, not those of the SDK below them; then the error and its causes."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(str(FOLDER))]
+    lines = [f"{pathlib.Path(frame.filename).name}:{frame.lineno} {frame.line}" for frame in frames[1:]]
+    while error is not None:
+        lines.append(f"{type(error).__name__}: {error}"[:4000])
+        error = error.__cause__
+    return "\n".join(lines)
+
+
 def run_one(name, function, marks, shared, family, version):
     from harness.backend import Backend
 
@@ -98,7 +108,7 @@ def run_one(name, function, marks, shared, family, version):
     except BaseException as caught:  # SDKs raise what they like; one bad check must not end the file
         if isinstance(caught, KeyboardInterrupt):
             raise
-        error = "".join(traceback.format_exception(caught))
+        error = report(caught)
     faulthandler.cancel_dump_traceback_later()
     return {"name": name, "items": items_of(name, marks), "seconds": round(time.monotonic() - start, 2), "error": error}
 
@@ -108,7 +118,6 @@ def main(arguments):
     module_name, family, version, label, pattern, descriptor = arguments[:6]
     overlay = arguments[6] if len(arguments) > 6 else ""
     out = os.fdopen(int(descriptor), "w", buffering=1)
-    sys.path.insert(0, str(FOLDER))
     if overlay:
         sys.path.append(overlay)
     from harness.backend import Backend
@@ -139,6 +148,7 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(FOLDER))
+    # In place of this script's own folder: its modules must not hide packages of the same name.
+    sys.path[0] = str(FOLDER)
     from harness import suite
     suite.main(sys.argv[1:])
