@@ -429,7 +429,7 @@ TEST(completions_with_text_and_ids)
     CHECK(probe && probe->promptTokens);
     CHECK_EQUAL(probe->promptTokens->size(), std::size_t { 2 });
     const std::array<const char*, 7> refused { "{}", R"({"model":"m"})",
-        R"({"model":"m","prompt":7})", R"({"model":"m","prompt":["a"]})",
+        R"({"model":"m","prompt":7})", R"({"model":"m","prompt":["a",1]})",
         R"({"model":"m","prompt":"p","max_tokens":-1})",
         R"({"model":"m","prompt":"p","temperature":-0.5})", R"({"model":"m","prompt":"p","n":0})" };
     for (const char* body : refused)
