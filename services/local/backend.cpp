@@ -178,6 +178,7 @@ void Backend::Parts::compose(const BackendConfig& config)
 
 void Backend::Parts::sweep()
 {
+    futures->sweep();
     loaders.post([this] { store->removeExpired(); });
     server->after(kSweepInterval, [this] { sweep(); });
 }

@@ -7,11 +7,18 @@
 #include "services/local/server/log.h"
 
 #include <array>
+#include <atomic>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <chrono>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <poll.h>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -19,8 +26,8 @@ namespace desk::local {
 
 namespace http = boost::beast::http;
 
-/// One connection. Everything runs on the server's thread except ResponseChannel's entry points,
-/// which post to it.
+/// One connection. Everything runs on the server's thread except the entry points of responders and
+/// sinks, which post to it.
 template <class Stream>
 class HttpSession final : public std::enable_shared_from_this<HttpSession<Stream>>
 {
@@ -57,8 +64,10 @@ public:
     }
 
 private:
-    class Channel;
-    friend class Channel;
+    class Sink;
+    friend class Sink;
+    static constexpr auto kHangUpInterval = std::chrono::seconds(1);
+    static constexpr std::size_t kMaxQueuedBytes = std::size_t { 16 } << 20;
 
     auto& lowest() { return boost::beast::get_lowest_layer(m_stream); }
 
@@ -82,6 +91,7 @@ private:
                 { std::string(field.name_string()), std::string(field.value()) });
         m_keepsAlive = head.keep_alive();
         m_isHead = head.method() == http::verb::head;
+        m_version = head.version();
         if (!splitTarget(std::string_view(head.target().data(), head.target().size()), m_request))
             return answerAndClose(400, R"({"code":3,"message":"malformed URL","details":[]})");
         if (m_shared->gate) {
@@ -149,6 +159,7 @@ private:
 
     void write(HttpResponse answer)
     {
+        stopWatching();
         m_response = {};
         m_response.version(11);
         m_response.result(static_cast<unsigned>(answer.status));
@@ -162,14 +173,177 @@ private:
             m_response.body() = std::move(answer.body);
         lowest().expires_after(m_shared->limits.idle);
         http::async_write(m_stream, m_response,
-            [self = this->shared_from_this()](boost::beast::error_code error, std::size_t) {
+            [self = this->shared_from_this(), onDelivered = std::move(answer.onDelivered)](
+                boost::beast::error_code error, std::size_t) {
                 self->m_response = {};
                 if (error)
                     return self->close();
-                if (self->m_closes)
-                    return self->linger();
-                self->waitForRequest();
+                if (onDelivered && !self->hasHungUp())
+                    onDelivered();
+                self->afterAnswer();
             });
+    }
+
+    void afterAnswer()
+    {
+        if (m_closes)
+            return linger();
+        waitForRequest();
+    }
+
+    // While a request waits for its answer, a client that closes the connection is noticed: what
+    // it left is no delivery, and the work for it may stop. Nothing is read from the stream, so
+    // that a pipelined request stays where it is; behind one only a timer can look for the end.
+    bool hasHungUp()
+    {
+        pollfd probe { lowest().socket().native_handle(), POLLRDHUP, 0 };
+        return ::poll(&probe, 1, 0) > 0
+            && (probe.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
+    }
+
+    void watch()
+    {
+        m_isWatching = true;
+        lowest().socket().async_wait(boost::asio::ip::tcp::socket::wait_read,
+            [self = this->shared_from_this(), presence = m_presence](
+                boost::beast::error_code error) {
+                if (error || self->m_presence != presence)
+                    return;
+                if (self->hasHungUp())
+                    return presence->leave();
+                self->watchLater();
+            });
+    }
+
+    void watchLater()
+    {
+        if (!m_timer)
+            m_timer.emplace(m_stream.get_executor());
+        m_timer->expires_after(kHangUpInterval);
+        m_timer->async_wait([self = this->shared_from_this(), presence = m_presence](
+                                boost::beast::error_code error) {
+            if (error || self->m_presence != presence || !presence)
+                return;
+            if (self->hasHungUp())
+                return presence->leave();
+            self->watchLater();
+        });
+    }
+
+    void stopWatching()
+    {
+        if (auto presence = std::exchange(m_presence, {}))
+            presence->close();
+        if (std::exchange(m_isWatching, false)) {
+            boost::beast::error_code ignored;
+            lowest().socket().cancel(ignored);
+        }
+        if (m_timer)
+            m_timer->cancel();
+    }
+
+    // An answer in parts: chunks of HTTP/1.1, or everything until the end of the connection.
+    void beginStream(HttpResponse head)
+    {
+        if (!m_isHead)
+            m_chunks.push_back(std::move(head.body));
+        http::response<http::empty_body> start;
+        start.version(11);
+        start.result(static_cast<unsigned>(head.status));
+        start.set(http::field::content_type, head.contentType);
+        for (const auto& header : head.headers)
+            start.set(header.name, header.value);
+        m_isChunked = m_version >= 11;
+        m_closes = head.closesConnection || !m_keepsAlive || !m_isChunked;
+        start.keep_alive(!m_closes);
+        start.chunked(m_isChunked && !m_isHead);
+        std::ostringstream text;
+        text << start.base();
+        m_chunkWrite = text.str();
+        m_onStreamDelivered = std::move(head.onDelivered);
+        m_isStreaming = true;
+        m_endsStream = false;
+        sendPart();
+    }
+
+    void sendPart()
+    {
+        m_isSending = true;
+        lowest().expires_after(m_shared->limits.idle);
+        boost::asio::async_write(m_stream, boost::asio::buffer(m_chunkWrite),
+            [self = this->shared_from_this()](boost::beast::error_code error, std::size_t) {
+                self->m_isSending = false;
+                if (error) {
+                    self->m_isStreaming = false;
+                    if (self->m_presence)
+                        self->m_presence->leave();
+                    return self->close();
+                }
+                self->sendNextPart();
+            });
+    }
+
+    void sendNextPart()
+    {
+        if (!m_isStreaming || m_isSending)
+            return;
+        std::string bytes;
+        for (const auto& chunk : m_chunks)
+            bytes += chunk;
+        m_chunks.clear();
+        m_queuedBytes = 0;
+        m_chunkWrite.clear();
+        if (!bytes.empty() && !m_isHead) {
+            if (m_isChunked) {
+                std::ostringstream size;
+                size << std::hex << bytes.size() << "\r\n";
+                m_chunkWrite = size.str() + bytes + "\r\n";
+            } else {
+                m_chunkWrite = std::move(bytes);
+            }
+            return sendPart();
+        }
+        if (!m_endsStream)
+            return lowest().expires_never();
+        if (!std::exchange(m_sentLast, true) && m_isChunked && !m_isHead) {
+            m_chunkWrite = "0\r\n\r\n";
+            return sendPart();
+        }
+        m_isStreaming = false;
+        m_sentLast = false;
+        if (m_onStreamDelivered && !hasHungUp())
+            m_onStreamDelivered();
+        m_onStreamDelivered = {};
+        stopWatching();
+        afterAnswer();
+    }
+
+    void addPart(std::string bytes)
+    {
+        if (!m_isStreaming)
+            return;
+        m_queuedBytes += bytes.size();
+        if (m_queuedBytes > kMaxQueuedBytes) {
+            m_isStreaming = false;
+            if (m_presence)
+                m_presence->leave();
+            return close();
+        }
+        m_chunks.push_back(std::move(bytes));
+        sendNextPart();
+    }
+
+    void endStream(bool isDropped)
+    {
+        if (!m_isStreaming)
+            return;
+        if (isDropped) {
+            m_isStreaming = false;
+            stopWatching();
+            return close();
+        }
+        m_endsStream = true;
+        sendNextPart();
     }
 
     /// Reads on for a moment, so that a client which is still sending sees the answer and not a
@@ -208,6 +382,56 @@ private:
     bool m_keepsAlive = true;
     bool m_isHead = false;
     bool m_closes = false;
+    unsigned m_version = 11;
+    std::shared_ptr<Presence> m_presence; // of the request that waits for its answer
+    bool m_isWatching = false;
+    std::optional<boost::asio::steady_timer> m_timer;
+    std::deque<std::string> m_chunks; // parts that were not sent yet
+    std::size_t m_queuedBytes = 0;
+    std::string m_chunkWrite;
+    std::function<void()> m_onStreamDelivered;
+    bool m_isStreaming = false;
+    bool m_isSending = false;
+    bool m_endsStream = false;
+    bool m_sentLast = false;
+    bool m_isChunked = true;
+};
+
+/// Parts of an answer on their way to the server's thread.
+template <class Stream>
+class HttpSession<Stream>::Sink final : public ResponseStream::Sink
+{
+public:
+    explicit Sink(std::shared_ptr<HttpSession> session)
+        : m_session(std::move(session))
+    {
+    }
+    ~Sink() override
+    {
+        if (!m_isDone.exchange(true)) // nobody will end it any more
+            boost::asio::post(
+                m_session->m_stream.get_executor(), [self = m_session] { self->endStream(true); });
+    }
+    void write(std::string bytes) override
+    {
+        if (!m_isDone.load())
+            boost::asio::post(m_session->m_stream.get_executor(),
+                [self = m_session, bytes = std::move(bytes)]() mutable {
+                    self->addPart(std::move(bytes));
+                });
+    }
+    void end() override { finish(false); }
+    void drop() override { finish(true); }
+
+private:
+    void finish(bool isDropped)
+    {
+        if (!m_isDone.exchange(true))
+            boost::asio::post(m_session->m_stream.get_executor(),
+                [self = m_session, isDropped] { self->endStream(isDropped); });
+    }
+    std::shared_ptr<HttpSession> m_session;
+    std::atomic<bool> m_isDone { false };
 };
 
 template <class Stream>
@@ -219,14 +443,24 @@ void HttpSession<Stream>::dispatch()
     auto deliver = [self = this->shared_from_this()](HttpResponse response, bool isDropped) {
         boost::asio::post(self->m_stream.get_executor(),
             [self, isDropped, response = std::move(response)]() mutable {
-                if (isDropped)
+                if (isDropped) {
+                    self->stopWatching();
                     self->close();
-                else
+                } else {
                     self->write(std::move(response));
+                }
             });
     };
+    auto openStream = [self = this->shared_from_this()](HttpResponse head) {
+        boost::asio::post(self->m_stream.get_executor(),
+            [self, head = std::move(head)]() mutable { self->beginStream(std::move(head)); });
+        return std::shared_ptr<ResponseStream::Sink>(std::make_shared<Sink>(self));
+    };
+    m_presence = std::make_shared<Presence>();
+    watch();
     try {
-        m_shared->handler(std::move(m_request), makeResponder(std::move(deliver)));
+        m_shared->handler(std::move(m_request),
+            makeResponder(std::move(deliver), m_presence, std::move(openStream)));
     } catch (const std::exception& problem) { // its responder is gone: the client gets a 500
         logLine(LogLevel::Error, std::string("a handler failed: ") + problem.what());
     }

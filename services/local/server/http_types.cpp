@@ -2,6 +2,7 @@
 #include "services/local/server/http_types.h"
 
 #include <atomic>
+#include <utility>
 
 namespace desk::local {
 
@@ -66,11 +67,50 @@ namespace {
         return true;
     }
 
+    using Deliver = std::function<void(HttpResponse, bool)>;
+    using OpenStream = std::function<std::shared_ptr<ResponseStream::Sink>(HttpResponse)>;
+
+    /// Gathers an answer in parts for a channel that takes it in one piece only.
+    class GatheringSink final : public ResponseStream::Sink
+    {
+    public:
+        GatheringSink(HttpResponse head, Deliver deliver)
+            : m_response(std::move(head))
+            , m_deliver(std::move(deliver))
+        {
+        }
+        ~GatheringSink() override
+        {
+            if (m_deliver)
+                m_deliver({}, true);
+        }
+        void write(std::string bytes) override
+        {
+            const std::scoped_lock lock(m_mutex);
+            m_response.body += bytes;
+        }
+        void end() override { finish(false); }
+        void drop() override { finish(true); }
+
+    private:
+        void finish(bool isDropped)
+        {
+            const std::scoped_lock lock(m_mutex);
+            if (auto deliver = std::exchange(m_deliver, {}))
+                deliver(std::move(m_response), isDropped);
+        }
+        std::mutex m_mutex;
+        HttpResponse m_response;
+        Deliver m_deliver;
+    };
+
     class FunctionChannel final : public Responder::Channel
     {
     public:
-        explicit FunctionChannel(std::function<void(HttpResponse, bool)> deliver)
+        FunctionChannel(Deliver deliver, std::shared_ptr<Presence> presence, OpenStream openStream)
             : m_deliver(std::move(deliver))
+            , m_presence(std::move(presence))
+            , m_openStream(std::move(openStream))
         {
         }
         ~FunctionChannel() override
@@ -78,7 +118,7 @@ namespace {
             if (!m_isDone.exchange(true))
                 m_deliver(HttpResponse { 500,
                               R"({"code":13,"message":"the request was given up","details":[]})",
-                              "application/json", {}, true },
+                              "application/json", {}, true, {} },
                     false);
         }
         void send(HttpResponse response) override
@@ -91,10 +131,21 @@ namespace {
             if (!m_isDone.exchange(true))
                 m_deliver({}, true);
         }
+        std::shared_ptr<ResponseStream::Sink> stream(HttpResponse head) override
+        {
+            if (m_isDone.exchange(true))
+                return nullptr;
+            if (m_openStream)
+                return m_openStream(std::move(head));
+            return std::make_shared<GatheringSink>(std::move(head), m_deliver);
+        }
+        std::shared_ptr<Presence> presence() const override { return m_presence; }
 
     private:
         std::atomic<bool> m_isDone { false };
-        std::function<void(HttpResponse, bool)> m_deliver;
+        Deliver m_deliver;
+        std::shared_ptr<Presence> m_presence;
+        OpenStream m_openStream;
     };
 
 } // namespace
@@ -179,9 +230,89 @@ void Responder::drop() const
         m_channel->drop();
 }
 
-Responder makeResponder(std::function<void(HttpResponse, bool isDropped)> deliver)
+ResponseStream Responder::stream(HttpResponse head) const
 {
-    return Responder(std::make_shared<FunctionChannel>(std::move(deliver)));
+    return m_channel ? ResponseStream(m_channel->stream(std::move(head))) : ResponseStream();
+}
+
+bool Responder::isGone() const
+{
+    const auto presence = m_channel ? m_channel->presence() : nullptr;
+    return presence && presence->isGone();
+}
+
+void Responder::onGone(std::function<void()> run) const
+{
+    if (const auto presence = m_channel ? m_channel->presence() : nullptr)
+        presence->onGone(std::move(run));
+}
+
+void ResponseStream::write(std::string bytes) const
+{
+    if (m_sink && !bytes.empty()) // an empty chunk would be the last one
+        m_sink->write(std::move(bytes));
+}
+
+void ResponseStream::end() const
+{
+    if (m_sink)
+        m_sink->end();
+}
+
+void ResponseStream::drop() const
+{
+    if (m_sink)
+        m_sink->drop();
+}
+
+bool Presence::isGone() const
+{
+    const std::scoped_lock lock(m_mutex);
+    return m_isGone;
+}
+
+void Presence::onGone(std::function<void()> run)
+{
+    {
+        const std::scoped_lock lock(m_mutex);
+        if (m_isClosed)
+            return;
+        if (!m_isGone) {
+            m_runs.push_back(std::move(run));
+            return;
+        }
+    }
+    run();
+}
+
+void Presence::leave()
+{
+    std::vector<std::function<void()>> runs;
+    {
+        const std::scoped_lock lock(m_mutex);
+        if (m_isClosed || m_isGone)
+            return;
+        m_isGone = true;
+        runs.swap(m_runs);
+    }
+    for (const auto& run : runs)
+        run();
+}
+
+void Presence::close()
+{
+    std::vector<std::function<void()>> runs; // destroyed outside of the lock
+    const std::scoped_lock lock(m_mutex);
+    m_isClosed = true;
+    runs.swap(m_runs);
+}
+
+Responder makeResponder(std::function<void(HttpResponse, bool isDropped)> deliver,
+    std::shared_ptr<Presence> presence,
+    std::function<std::shared_ptr<ResponseStream::Sink>(HttpResponse head)> openStream)
+{
+    return Responder(std::make_shared<FunctionChannel>(
+        std::move(deliver), std::move(presence), std::move(openStream)));
 }
 
 } // namespace desk::local

@@ -4,8 +4,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace desk::local {
@@ -48,6 +50,9 @@ struct HttpResponse
     std::string contentType = "application/json";
     std::vector<HttpHeader> headers;
     bool closesConnection = false;
+    /// Called on the server's thread once the whole answer was written to a connection whose client
+    /// had not hung up; never called otherwise.
+    std::function<void()> onDelivered {};
 };
 
 /// Fills `segments` and `query` of a request from a request target; false if it is malformed.
@@ -55,6 +60,53 @@ struct HttpResponse
 
 /// ASCII comparison without regard to case.
 [[nodiscard]] bool equalsIgnoringCase(std::string_view a, std::string_view b) noexcept;
+
+/// Is the client of a request still there? Set by the server, asked by whoever keeps the request.
+/// THREAD: any.
+class Presence
+{
+public:
+    [[nodiscard]] bool isGone() const;
+    /// Runs once when the client goes before it was answered; at once if it has gone.
+    void onGone(std::function<void()> run);
+    void leave(); ///< the client hung up
+    void close(); ///< the request was answered: nobody is told any more
+
+private:
+    mutable std::mutex m_mutex;
+    bool m_isGone = false;
+    bool m_isClosed = false;
+    std::vector<std::function<void()>> m_runs;
+};
+
+/// An answer in parts, sent as they come. THREAD: any; calls do not wait for the client.
+class ResponseStream
+{
+public:
+    class Sink
+    {
+    public:
+        Sink() = default;
+        Sink(const Sink&) = delete;
+        Sink& operator=(const Sink&) = delete;
+        virtual ~Sink() = default;
+        virtual void write(std::string bytes) = 0;
+        virtual void end() = 0;
+        virtual void drop() = 0;
+    };
+    ResponseStream() = default;
+    explicit ResponseStream(std::shared_ptr<Sink> sink)
+        : m_sink(std::move(sink))
+    {
+    }
+    /// A client that does not read (16 MiB behind) is dropped.
+    void write(std::string bytes) const;
+    void end() const; ///< the answer is complete
+    void drop() const; ///< closes the connection in the middle of the answer
+
+private:
+    std::shared_ptr<Sink> m_sink;
+};
 
 /// The one answer to one request. It may be kept and answered later, so a long poll holds no
 /// thread. THREAD: any; only the first answer counts. When the last copy goes unanswered, the
@@ -71,20 +123,30 @@ public:
         virtual ~Channel() = default;
         virtual void send(HttpResponse response) = 0;
         virtual void drop() = 0;
+        [[nodiscard]] virtual std::shared_ptr<ResponseStream::Sink> stream(HttpResponse head) = 0;
+        [[nodiscard]] virtual std::shared_ptr<Presence> presence() const = 0; ///< may be null
     };
 
     Responder() = default;
     explicit Responder(std::shared_ptr<Channel> channel);
     void send(HttpResponse response) const;
+    /// Begins an answer whose body comes in parts (chunked); the body of `head` is the first one.
+    [[nodiscard]] ResponseStream stream(HttpResponse head) const;
     /// Closes the connection without an answer.
     void drop() const;
+    [[nodiscard]] bool isGone() const;
+    /// Presence::onGone of the request; does nothing where the server cannot tell.
+    void onGone(std::function<void()> run) const;
 
 private:
     std::shared_ptr<Channel> m_channel;
 };
 
 /// A responder that hands the answer to a function; nullopt-like `isDropped` when it was dropped.
-[[nodiscard]] Responder makeResponder(std::function<void(HttpResponse, bool isDropped)> deliver);
+/// Without `openStream` an answer in parts is gathered and sent at its end.
+[[nodiscard]] Responder makeResponder(std::function<void(HttpResponse, bool isDropped)> deliver,
+    std::shared_ptr<Presence> presence = {},
+    std::function<std::shared_ptr<ResponseStream::Sink>(HttpResponse head)> openStream = {});
 
 using HttpHandler = std::function<void(HttpRequest, Responder)>;
 

@@ -351,7 +351,7 @@ void TrainerService::retrieve(const HttpRequest& request, const Responder& respo
     auto id = decodeRetrieve(request.body);
     if (!id)
         return responder.send(trainerError(id.error()));
-    if (m_futures.poll(*id, responder))
+    if (m_futures.poll(*id, responder, request.header("Accept")))
         return;
     auto error = lostModel("of request " + *id, request.trainerJob);
     error.code = Error::Code::NotFound;
