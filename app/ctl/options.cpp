@@ -55,6 +55,7 @@ namespace {
             addDeployments();
             addOperations();
             addTrain();
+            addRehearse();
             addMetrics();
             addComplete();
         }
@@ -262,6 +263,23 @@ namespace {
             app->add_option("--run-dir", m_options.runDir, "default: a new folder of the profile");
             app->add_flag("--continue", m_options.isContinued,
                 "go on from the newest state of the run in --run-dir");
+        }
+        void addRehearse()
+        {
+            CLI::App* app = verb(&m_app, "rehearse",
+                "Run an unchanged training script against the local backend and report its mistakes",
+                "trainerdesk-ctl rehearse --report report.json -- python train.py");
+            app->add_option("--data", m_options.data, "data folder of its backend; default: the "
+                                                      "profile's");
+            app->add_option("--stand-in", m_options.standIns,
+                   "NAME=VOCABULARY: size of the stand-in for a model that is not here")
+                ->expected(1)
+                ->take_all();
+            app->add_option("--report", m_options.report, "write the report as JSON, too");
+            app->positionals_at_end();
+            app->add_option("COMMAND", m_options.names, "after --: the command and its arguments")
+                ->expected(1, 4096)
+                ->required();
         }
         void addMetrics()
         {

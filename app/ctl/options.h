@@ -45,6 +45,9 @@ struct CtlOptions
     bool withPoints = false;
     std::int64_t maxTokens = 64;
     std::optional<std::int64_t> seed;
+    std::string data; ///< rehearse: data folder of the local backend
+    std::vector<std::string> standIns; ///< rehearse: NAME=VOCABULARY
+    std::string report;
 };
 
 /// --help, --version, or a command line that is wrong: what to print, and how to end.

@@ -34,6 +34,7 @@ std::function<void(Ctl&)> verbFor(const std::string& words)
         { "operations show", showOperation },
         { "operations reconcile", reconcileOperations },
         { "train", train },
+        { "rehearse", rehearse },
         { "metrics read", readMetrics },
         { "complete", complete },
     };

@@ -43,6 +43,7 @@ void showOperation(Ctl& ctl);
 void reconcileOperations(Ctl& ctl);
 
 void train(Ctl& ctl);
+void rehearse(Ctl& ctl);
 void readMetrics(Ctl& ctl);
 void complete(Ctl& ctl);
 

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Models by the names that clients use.
+#include "services/core/resource_name.h"
+#include "services/local/objects/object_store.h"
+
+#include <utility>
+
+namespace desk::local {
+
+void ObjectStore::setStandInMaker(StandInMaker maker)
+{
+    m_standIns = std::move(maker);
+}
+
+Result<ModelRow> ObjectStore::namedModel(const std::string& name) const
+{
+    const auto id = std::string(lastSegment(name));
+    const bool isOurs = name == id || name == modelName(m_account, id);
+    if (isOurs && isSafeId(id)) {
+        auto row = model(id);
+        if (row || row.error().code != Error::Code::NotFound || !m_standIns)
+            return row;
+    }
+    if (m_standIns)
+        return m_standIns(name);
+    return Error { Error::Code::NotFound, "there is no model " + name, "nothing was changed",
+        "use a model of this account", {} };
+}
+
+} // namespace desk::local
