@@ -18,14 +18,22 @@ struct DeploymentPatch
     std::optional<int> replicaCount; ///< :scale
     std::optional<std::string> displayName;
     std::optional<std::string> hotLoadTrainerJob; ///< full job name; empty: detach
+    std::optional<std::string> hotLoadTransitionType; ///< "ASYNC" or "SYNC"
+    std::optional<std::string> description;
+    /// Further changeable fields as a JSON object, null for one that goes; empty: none.
+    std::string otherFields;
 };
 
 /// What the body holds and the mask names; an empty mask means whatever the body holds.
-/// Mask paths are snake_case or camelCase, separated by commas. Refused for a path that this
-/// resource does not let anyone change.
+/// Mask paths are snake_case or camelCase, separated by commas; a path into an object changes that
+/// object as a whole. A path that the body does not hold clears the field. Refused for a path that
+/// this resource does not let anyone change, and for one that it does not have.
 [[nodiscard]] Result<DeploymentPatch> decodeDeploymentPatch(
     std::string_view body, std::string_view updateMask);
 [[nodiscard]] std::string encodeDeploymentPatch(const DeploymentPatch& patch);
+/// `details` (Deployment::json) with the further fields of a patch.
+[[nodiscard]] std::string patchedDetails(
+    const std::string& details, const std::string& otherFields);
 /// The mask that names what a patch holds, in snake_case.
 [[nodiscard]] std::string updateMaskOf(const DeploymentPatch& patch);
 

@@ -11,6 +11,7 @@ namespace {
 
     constexpr std::size_t kMaxMessage = 2000;
     constexpr std::size_t kMaxPlainMessage = 200;
+    constexpr const char* kErrorInfoType = "type.googleapis.com/google.rpc.ErrorInfo";
 
     struct StatusRow
     {
@@ -90,6 +91,41 @@ std::string encodeError(int httpStatus, std::string_view message)
     body["message"] = std::string(message);
     body["details"] = Json::array();
     return toText(body);
+}
+
+std::string encodeError(int httpStatus, std::string_view message, const ErrorInfo& info)
+{
+    if (info.reason.empty())
+        return encodeError(httpStatus, message);
+    Json detail;
+    detail["@type"] = kErrorInfoType;
+    detail["reason"] = info.reason;
+    detail["domain"] = "training.fireworks.ai";
+    detail["metadata"]["version"] = "1";
+    detail["metadata"]["source"] = "lifecycle";
+    for (const auto& [key, value] : info.metadata)
+        detail["metadata"][key] = value;
+    Json body;
+    body["code"] = statusRow(httpStatus).grpcCode;
+    body["message"] = std::string(message);
+    body["details"] = Json::array({ std::move(detail) });
+    return toText(body);
+}
+
+ErrorInfo decodeErrorInfo(std::string_view body)
+{
+    const auto object = parseObject(body, "error");
+    if (!object)
+        return {};
+    const auto* error = findField(*object, { "error" });
+    const auto* details =
+        findField(error != nullptr && error->is_object() ? *error : *object, { "details" });
+    if (details == nullptr || !details->is_array())
+        return {};
+    for (const auto& detail : *details)
+        if (readText(detail, { "@type" }) == kErrorInfoType)
+            return { readText(detail, { "reason" }), readTextMap(detail, { "metadata" }) };
+    return {};
 }
 
 int httpStatusFor(Error::Code code) noexcept

@@ -3,6 +3,7 @@
 
 #include "services/core/result.h"
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,17 @@ namespace desk {
 
 /// `{"code":<grpc>,"message":…,"details":[]}`, the triple that every reader of the service accepts.
 [[nodiscard]] std::string encodeError(int httpStatus, std::string_view message);
+/// google.rpc.ErrorInfo of a control-plane error (gateway.md 8, fireworks-sdk-1.2.30.md 17.4).
+struct ErrorInfo
+{
+    std::string reason; ///< INVALID_INPUT, RESOURCE_NOT_FOUND, QUOTA_EXCEEDED, …; empty: none
+    std::map<std::string, std::string> metadata; ///< quota_required, quota_available
+};
+/// The triple with the information as its only detail.
+[[nodiscard]] std::string encodeError(
+    int httpStatus, std::string_view message, const ErrorInfo& info);
+/// The first ErrorInfo of a body, wrapped in "error" or not; an empty reason if there is none.
+[[nodiscard]] ErrorInfo decodeErrorInfo(std::string_view body);
 /// The HTTP status that says this code: Refused 400, Auth 401, NotFound 404, Conflict 409,
 /// Quota 429, Unknown and Backend 500, …
 [[nodiscard]] int httpStatusFor(Error::Code code) noexcept;

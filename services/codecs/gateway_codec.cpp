@@ -10,47 +10,12 @@
 namespace desk {
 namespace {
 
-    /// gateway.md 2.4: where a status text may stand, in this order.
-    std::string statusText(const Json& row)
-    {
-        if (auto text = readText(row, { "statusMessage", "message" }); !text.empty())
-            return text;
-        const auto* status = findField(row, { "status" });
-        if (status == nullptr)
-            return {};
-        if (status->is_object())
-            return readText(*status, { "message", "statusMessage", "detail", "details" });
-        return status->is_string() ? status->get<std::string>() : toText(*status);
-    }
-
-    Json statusObject(const std::string& message, bool isFailure)
+    Json accountStatus()
     {
         Json status;
-        status["code"] = isFailure ? "INTERNAL" : "OK";
-        status["message"] = message;
+        status["code"] = "OK";
+        status["message"] = "";
         return status;
-    }
-
-    /// Entries with a space are split, as the SDK does before it sends them (gateway.md 2.2).
-    Json splitArguments(const std::vector<std::string>& arguments)
-    {
-        Json out = Json::array();
-        for (const auto& argument : arguments) {
-            std::size_t at = 0;
-            while (at < argument.size()) {
-                const auto end = std::min(argument.find(' ', at), argument.size());
-                if (end > at)
-                    out.push_back(argument.substr(at, end - at));
-                at = end + 1;
-            }
-        }
-        return out;
-    }
-
-    std::string queryValue(const std::map<std::string, std::string>& query, const char* key)
-    {
-        const auto found = query.find(key);
-        return found == query.end() ? std::string() : found->second;
     }
 
     bool isFull(std::string_view name)
@@ -59,6 +24,64 @@ namespace {
     }
 
 } // namespace
+
+Json splitArguments(const std::vector<std::string>& arguments)
+{
+    Json out = Json::array();
+    for (const auto& argument : arguments) {
+        std::size_t at = 0;
+        while (at < argument.size()) {
+            const auto end = std::min(argument.find(' ', at), argument.size());
+            if (end > at)
+                out.push_back(argument.substr(at, end - at));
+            at = end + 1;
+        }
+    }
+    return out;
+}
+
+std::string rowQueryValue(const std::map<std::string, std::string>& query, const char* key)
+{
+    const auto found = query.find(key);
+    return found == query.end() ? std::string() : found->second;
+}
+
+std::string unknownMembers(const Json& object, JsonKeys known)
+{
+    constexpr std::size_t kMaxUnknown = std::size_t { 64 } << 10;
+    Json rest = Json::object();
+    for (const auto& [key, value] : object.items())
+        if (std::find(known.begin(), known.end(), key) == known.end())
+            rest[key] = value;
+    auto text = rest.empty() ? std::string() : toText(rest);
+    return text.size() <= kMaxUnknown ? text : std::string();
+}
+
+Json furtherFields(const std::string& json, JsonKeys known)
+{
+    auto object = json.empty() ? Result<Json>(Json::object()) : parseObject(json, "row");
+    if (!object)
+        return Json::object();
+    for (const auto* key : known)
+        object->erase(key);
+    return *object;
+}
+
+void addFurther(Json& row, const Json& further)
+{
+    for (const auto& [key, value] : further.items()) {
+        auto found = row.find(key);
+        if (found == row.end()) {
+            row[key] = value;
+            continue;
+        }
+        if (!found->is_object() || !value.is_object())
+            continue;
+        for (const auto& [inner, innerValue] : value.items())
+            if (!found->contains(inner))
+                (*found)[inner] = innerValue;
+    }
+}
 
 std::string rowText(Json row)
 {
@@ -106,7 +129,7 @@ std::string encodeAccounts(std::span<const Account> accounts)
         row["email"] = account.email;
         row["accountType"] = "ENTERPRISE";
         row["state"] = account.state;
-        row["status"] = statusObject({}, false);
+        row["status"] = accountStatus();
         row["suspendState"] = account.suspendState;
         rows.push_back(std::move(row));
     }
@@ -121,147 +144,6 @@ std::string pageText(const char* key, Json rows, const std::string& nextPageToke
     body["nextPageToken"] = nextPageToken;
     putKnown(body, "totalSize", totalSize);
     return toText(body);
-}
-
-Result<TrainerJob> jobFromRow(const Json& row)
-{
-    auto name = requireName(row, { "name" }, "trainer job");
-    if (!name)
-        return name.error();
-    TrainerJob job;
-    job.name = *std::move(name);
-    job.displayName = readText(row, { "displayName" });
-    job.stateText = readText(row, { "state" });
-    job.state = jobStateFrom(job.stateText.empty() ? "JOB_STATE_UNSPECIFIED" : job.stateText);
-    job.statusMessage = statusText(row);
-    if (const auto* config = findField(row, { "trainingConfig" }); config != nullptr) {
-        job.baseModel = readText(*config, { "baseModel" });
-        job.loraRank = readSmallInt(*config, { "loraRank" }).value_or(0);
-        job.learningRate = readNumber(*config, { "learningRate" });
-        job.maxContextLength = readInt(*config, { "maxContextLength" });
-    }
-    job.created = readTime(row, { "createTime" });
-    job.completed = readTime(row, { "completedTime" });
-    job.createdBy = readText(row, { "createdBy" });
-    job.hotLoadDeploymentId = readText(row, { "hotLoadDeploymentId" });
-    job.directRouteHandle = readText(row, { "directRouteHandle", "direct_route_handle" });
-    job.isServiceMode = readBool(row, { "serviceMode" }, true);
-    job.json = rowText(row);
-    return job;
-}
-
-Json rowOf(const TrainerJob& job)
-{
-    Json row;
-    row["name"] = job.name;
-    putText(row, "displayName", job.displayName);
-    row["state"] = job.stateText.empty() ? toString(job.state) : job.stateText.c_str();
-    row["status"] = statusObject(job.statusMessage, job.state == JobState::Failed);
-    putTime(row, "createTime", job.created);
-    putTime(row, "completedTime", job.completed);
-    putText(row, "createdBy", job.createdBy);
-    row["dataset"] = "";
-    row["serviceMode"] = job.isServiceMode;
-    row["keepAlive"] = false;
-    row["forwardOnly"] = false;
-    row["nodeCount"] = 1;
-    Json config;
-    config["baseModel"] = job.baseModel;
-    config["loraRank"] = job.loraRank;
-    putKnown(config, "learningRate", job.learningRate);
-    putKnown(config, "maxContextLength", job.maxContextLength);
-    row["trainingConfig"] = std::move(config);
-    putText(row, "hotLoadDeploymentId", job.hotLoadDeploymentId);
-    putText(row, "directRouteHandle", job.directRouteHandle);
-    return row;
-}
-
-Result<TrainerJob> decodeJob(std::string_view body)
-{
-    return decodeRow<TrainerJob>(body, "trainer job", jobFromRow);
-}
-std::string encodeJob(const TrainerJob& job)
-{
-    return toText(rowOf(job));
-}
-Result<Page<TrainerJob>> decodeJobs(std::string_view body)
-{
-    return decodePage<TrainerJob>(body, { "rlorTrainerJobs" }, "trainer job list", jobFromRow);
-}
-std::string encodeJobs(const Page<TrainerJob>& page)
-{
-    return encodePage("rlorTrainerJobs", page);
-}
-
-std::map<std::string, std::string> createJobQuery(const CreateJob& request)
-{
-    std::map<std::string, std::string> query { { "rlorTrainerJobId", request.jobId } };
-    if (!request.trainingShape.empty())
-        query["trainingShape"] = request.trainingShape;
-    if (request.skipValidations)
-        query["skipValidations"] = "true";
-    return query;
-}
-
-std::string encodeCreateJob(const CreateJob& request)
-{
-    Json body;
-    body["serviceMode"] = true;
-    body["keepAlive"] = false;
-    body["dataset"] = "";
-    Json config;
-    config["baseModel"] = request.baseModel;
-    config["loraRank"] = request.loraRank;
-    config["learningRate"] = request.learningRate;
-    putKnown(config, "maxContextLength", request.maxContextLength);
-    putText(config, "acceleratorType", request.acceleratorType);
-    putKnown(config, "acceleratorCount", request.acceleratorCount);
-    putText(config, "region", request.region);
-    if (!request.extraArgs.empty())
-        config["extraArgs"] = splitArguments(request.extraArgs);
-    body["trainingConfig"] = std::move(config);
-    putKnown(body, "nodeCount", request.nodeCount);
-    putKnown(body, "trainerReplicaCount", request.trainerReplicaCount);
-    putText(body, "displayName", request.displayName);
-    putText(body, "hotLoadDeploymentId", request.hotLoadDeploymentId);
-    putText(body, "inactivityTimeout", request.inactivityTimeout);
-    return toText(body);
-}
-
-Result<CreateJob> decodeCreateJob(
-    std::string_view body, const std::map<std::string, std::string>& query)
-{
-    const auto object = parseObject(body, "new trainer job");
-    if (!object)
-        return object.error();
-    const auto* config = findField(*object, { "trainingConfig", "training_config" });
-    if (config == nullptr)
-        return malformed("The new trainer job has no trainingConfig");
-    auto baseModel = requireName(*config, { "baseModel", "base_model" }, "training configuration");
-    if (!baseModel)
-        return baseModel.error();
-    CreateJob request;
-    request.jobId = queryValue(query, "rlorTrainerJobId");
-    request.trainingShape = queryValue(query, "trainingShape");
-    request.skipValidations = queryValue(query, "skipValidations") == "true";
-    request.baseModel = *std::move(baseModel);
-    request.loraRank = readSmallInt(*config, { "loraRank", "lora_rank" }).value_or(0);
-    request.learningRate = readNumber(*config, { "learningRate", "learning_rate" }).value_or(1e-5);
-    request.maxContextLength = readInt(*config, { "maxContextLength", "max_context_length" });
-    request.acceleratorType = readText(*config, { "acceleratorType", "accelerator_type" });
-    request.acceleratorCount = readSmallInt(*config, { "acceleratorCount", "accelerator_count" });
-    request.region = readText(*config, { "region" });
-    request.extraArgs = readTexts(*config, { "extraArgs", "extra_args" });
-    request.nodeCount = readSmallInt(*object, { "nodeCount", "node_count" });
-    request.trainerReplicaCount =
-        readSmallInt(*object, { "trainerReplicaCount", "trainer_replica_count" });
-    request.displayName = readText(*object, { "displayName", "display_name" });
-    request.hotLoadDeploymentId =
-        readText(*object, { "hotLoadDeploymentId", "hot_load_deployment_id" });
-    if (request.hotLoadDeploymentId.empty())
-        request.hotLoadDeploymentId = queryValue(query, "deploymentId");
-    request.inactivityTimeout = readText(*object, { "inactivityTimeout", "inactivity_timeout" });
-    return request;
 }
 
 Result<Checkpoint> checkpointFromRow(const Json& row)

@@ -4,6 +4,7 @@
 #include "services/core/records.h"
 #include "services/core/result.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -21,6 +22,8 @@
 //               changedFraction (number), expireTime (RFC 3339), path (text)
 //   model:      baseModel (text), path (text), promotedFrom (text)
 // Extra keys that are unknown are left out, never written as null or 0.
+// A job, model or deployment that is encoded shows again what its `json` holds beyond the fields of
+// the record, so that a server keeps what it does not interpret.
 // THREAD: any.
 
 namespace desk {
@@ -31,6 +34,17 @@ struct Page
     std::vector<T> items;
     std::string nextPageToken; ///< empty: last page
     std::optional<std::int64_t> totalSize;
+};
+
+/// Query of a list (gateway.md 1.6): a page of what the filter keeps, in the order asked for.
+struct ListQuery
+{
+    std::size_t pageSize = 50; ///< 1 to 200
+    std::string pageToken;
+    std::string filter; ///< AIP-160: comparisons, AND, OR, NOT, parentheses
+    std::string orderBy; ///< "createTime desc,name"; empty: the server's order
+    std::string readMask; ///< "name,state"; empty or "*": everything
+    bool showDeleted = false;
 };
 
 struct Account
@@ -61,6 +75,19 @@ struct CreateJob
     std::optional<int> trainerReplicaCount;
     std::string hotLoadDeploymentId; ///< bare id
     std::string inactivityTimeout; ///< "1800s"
+    bool disableInactivityCleanup = false;
+    bool forwardOnly = false;
+    bool preemptible = false;
+    std::string purpose;
+    std::string managedBy; ///< name of the owning job
+    std::string customImageTag;
+    std::optional<int> projectionHeadDim;
+    /// fireworks-sdk-1.2.30.md 12.1; nullopt: not said, as older clients do.
+    std::optional<bool> useReservation;
+    std::string reservationTarget;
+    std::map<std::string, std::string> extraValues;
+    /// Further fields of the body as a JSON object, to be shown again; empty: none.
+    std::string otherFields;
 };
 
 /// Body and query of POST …/deployments (gateway.md 4.2). Empty and nullopt are not sent.
@@ -79,6 +106,17 @@ struct CreateDeployment
     std::string deploymentShape;
     std::string acceleratorType;
     std::string region;
+    std::string hotLoadTransitionType; ///< "ASYNC" or "SYNC"; empty: not sent
+    bool preemptible = false;
+    bool skipShapeValidation = false; ///< query
+    bool acceptShapelessRisk = false; ///< query
+    bool disableSpeculativeDecoding = false; ///< query
+    bool validateOnly = false; ///< query
+    std::vector<std::string> extraArgs;
+    std::map<std::string, std::string> extraValues;
+    std::map<std::string, std::string> annotations;
+    /// Further fields of the body as a JSON object, to be shown again; empty: none.
+    std::string otherFields;
 };
 
 /// Body of POST …/checkpoints/{c}:promote (gateway.md 3.2).
@@ -108,6 +146,23 @@ struct PromoteAnswer
     std::optional<Model> model;
 };
 
+/// Usage for a page size that is no number.
+[[nodiscard]] Result<ListQuery> decodeListQuery(const std::map<std::string, std::string>& query);
+/// The page of a list body; keys and mask paths in camelCase or snake_case. Usage for a filter or
+/// an order that cannot be read, and for a token of another list.
+[[nodiscard]] Result<std::string> encodeJobList(
+    std::span<const TrainerJob> jobs, const ListQuery& query);
+[[nodiscard]] Result<std::string> encodeCheckpointList(
+    std::span<const Checkpoint> checkpoints, const ListQuery& query);
+[[nodiscard]] Result<std::string> encodeModelList(
+    std::span<const Model> models, const ListQuery& query);
+[[nodiscard]] Result<std::string> encodeDeploymentList(
+    std::span<const Deployment> deployments, const ListQuery& query);
+/// A list of a kind that this server has none of, under its right key.
+[[nodiscard]] std::string encodeEmptyList(const std::string& key);
+/// What a read mask leaves of one resource's JSON; the text itself for an empty mask or "*".
+[[nodiscard]] std::string maskedBody(const std::string& body, const std::string& readMask);
+
 [[nodiscard]] Result<Page<Account>> decodeAccounts(std::string_view body);
 [[nodiscard]] std::string encodeAccounts(std::span<const Account> accounts);
 
@@ -119,6 +174,8 @@ struct PromoteAnswer
 [[nodiscard]] std::string encodeCreateJob(const CreateJob& request);
 [[nodiscard]] Result<CreateJob> decodeCreateJob(
     std::string_view body, const std::map<std::string, std::string>& query);
+/// What of a creation a job's row shows again, for TrainerJob::json.
+[[nodiscard]] std::string jobDetails(const CreateJob& request);
 
 /// Rows under "checkpoints" or "rlorTrainerJobCheckpoints", in the server's order.
 [[nodiscard]] Result<Page<Checkpoint>> decodeCheckpoints(std::string_view body);
@@ -136,6 +193,8 @@ struct PromoteAnswer
 
 [[nodiscard]] Result<Model> decodeModel(std::string_view body);
 [[nodiscard]] std::string encodeModel(const Model& model);
+/// The facts of a model that a store keeps beside its columns; decodeModel reads them back.
+[[nodiscard]] std::string modelDetails(const Model& model);
 [[nodiscard]] Result<Page<Model>> decodeModels(std::string_view body);
 [[nodiscard]] std::string encodeModels(const Page<Model>& page);
 
@@ -149,5 +208,7 @@ struct PromoteAnswer
 [[nodiscard]] std::string encodeCreateDeployment(const CreateDeployment& request);
 [[nodiscard]] Result<CreateDeployment> decodeCreateDeployment(
     std::string_view body, const std::map<std::string, std::string>& query);
+/// What of a creation a deployment's row shows again, for Deployment::json.
+[[nodiscard]] std::string deploymentDetails(const CreateDeployment& request);
 
 } // namespace desk

@@ -167,6 +167,18 @@ Result<Model> modelFromRow(const Json& row)
     model.updated = readTime(row, { "updateTime" });
     model.path = readText(row, { "path" });
     model.promotedFrom = readText(row, { "promotedFrom" });
+    if (const auto* details = findField(row, { "baseModelDetails", "base_model_details" })) {
+        if (const auto* moe = findField(*details, { "moe" }); moe != nullptr && moe->is_boolean())
+            model.isMoe = moe->get<bool>();
+        model.parameterCount = readInt(*details, { "parameterCount", "parameter_count" });
+        model.modelType = readText(*details, { "modelType", "model_type" });
+    }
+    if (const auto* adapter = findField(row, { "peftDetails", "peft_details" })) {
+        model.adapterRank = readSmallInt(*adapter, { "r" });
+        model.adapterTargets = readTexts(*adapter, { "targetModules", "target_modules" });
+    }
+    model.contextLength = readInt(row, { "contextLength", "context_length" });
+    model.fineTuningJob = readText(row, { "fineTuningJob", "fine_tuning_job" });
     model.json = rowText(row);
     return model;
 }
@@ -182,11 +194,36 @@ Json rowOf(const Model& model)
     putTime(row, "createTime", model.created);
     putTime(row, "updateTime", model.updated);
     putText(row, "baseModel", model.baseModel);
-    if (model.kind == "HF_PEFT_ADDON")
-        row["peftDetails"]["baseModel"] = model.baseModel;
+    if (model.isMoe || model.parameterCount || !model.modelType.empty()) {
+        Json details;
+        putKnown(details, "moe", model.isMoe);
+        if (model.parameterCount) // int64 is text in proto3 JSON
+            details["parameterCount"] = std::to_string(*model.parameterCount);
+        putText(details, "modelType", model.modelType);
+        row["baseModelDetails"] = std::move(details);
+    }
+    if (model.kind == "HF_PEFT_ADDON") {
+        Json adapter;
+        adapter["baseModel"] = model.baseModel;
+        putKnown(adapter, "r", model.adapterRank);
+        adapter["targetModules"] = model.adapterTargets;
+        row["peftDetails"] = std::move(adapter);
+    }
+    putKnown(row, "contextLength", model.contextLength);
+    putText(row, "fineTuningJob", model.fineTuningJob);
     putText(row, "path", model.path);
     putText(row, "promotedFrom", model.promotedFrom);
+    addFurther(row,
+        furtherFields(model.json,
+            { "name", "displayName", "state", "status", "kind", "createTime", "updateTime",
+                "baseModel", "peftDetails", "contextLength", "fineTuningJob", "path",
+                "promotedFrom" }));
     return row;
+}
+
+std::string modelDetails(const Model& model)
+{
+    return toText(rowOf(model));
 }
 
 Result<Model> decodeModel(std::string_view body)
@@ -204,125 +241,6 @@ Result<Page<Model>> decodeModels(std::string_view body)
 std::string encodeModels(const Page<Model>& page)
 {
     return encodePage("models", page);
-}
-
-Result<Deployment> deploymentFromRow(const Json& row)
-{
-    auto name = requireName(row, { "name" }, "deployment");
-    if (!name)
-        return name.error();
-    Deployment deployment;
-    deployment.name = *std::move(name);
-    deployment.displayName = readText(row, { "displayName" });
-    deployment.baseModel = readText(row, { "baseModel" });
-    deployment.state = readText(row, { "state" });
-    deployment.replicaCount =
-        readSmallInt(row, { "desiredReplicaCount", "maxReplicaCount", "minReplicaCount" });
-    if (const auto* stats = findField(row, { "replicaStats" }); stats != nullptr)
-        deployment.readyReplicaCount = readSmallInt(*stats, { "readyReplicaCount" });
-    if (!deployment.readyReplicaCount)
-        deployment.readyReplicaCount = readSmallInt(row, { "replicaCount" });
-    deployment.enablesHotLoad = readBool(row, { "enableHotLoad" }, false);
-    deployment.hotLoadTrainerJob = readText(row, { "hotLoadTrainerJob", "hot_load_trainer_job" });
-    deployment.created = readTime(row, { "createTime" });
-    deployment.json = rowText(row);
-    return deployment;
-}
-
-Json rowOf(const Deployment& deployment)
-{
-    Json row;
-    row["name"] = deployment.name;
-    putText(row, "displayName", deployment.displayName);
-    row["state"] = deployment.state;
-    row["status"] = okStatus();
-    row["baseModel"] = deployment.baseModel;
-    putTime(row, "createTime", deployment.created);
-    if (deployment.replicaCount) {
-        row["minReplicaCount"] = *deployment.replicaCount;
-        row["maxReplicaCount"] = *deployment.replicaCount;
-        row["desiredReplicaCount"] = *deployment.replicaCount;
-    }
-    if (deployment.readyReplicaCount) {
-        row["replicaCount"] = *deployment.readyReplicaCount;
-        row["replicaStats"]["readyReplicaCount"] = *deployment.readyReplicaCount;
-    }
-    row["enableHotLoad"] = deployment.enablesHotLoad;
-    if (deployment.enablesHotLoad)
-        row["hotLoadBucketType"] = "FW_HOSTED";
-    putText(row, "hotLoadTrainerJob", deployment.hotLoadTrainerJob);
-    return row;
-}
-
-Result<Deployment> decodeDeployment(std::string_view body)
-{
-    return decodeRow<Deployment>(body, "deployment", deploymentFromRow);
-}
-std::string encodeDeployment(const Deployment& deployment)
-{
-    return toText(rowOf(deployment));
-}
-Result<Page<Deployment>> decodeDeployments(std::string_view body)
-{
-    return decodePage<Deployment>(body, { "deployments" }, "deployment list", deploymentFromRow);
-}
-std::string encodeDeployments(const Page<Deployment>& page)
-{
-    return encodePage("deployments", page);
-}
-
-std::map<std::string, std::string> createDeploymentQuery(const CreateDeployment& request)
-{
-    return { { "deploymentId", request.deploymentId } };
-}
-
-std::string encodeCreateDeployment(const CreateDeployment& request)
-{
-    Json body;
-    body["baseModel"] = request.baseModel;
-    putText(body, "displayName", request.displayName);
-    putText(body, "description", request.description);
-    body["minReplicaCount"] = request.minReplicaCount;
-    body["maxReplicaCount"] = request.maxReplicaCount;
-    body["enableHotLoad"] = request.enableHotLoad;
-    body["forTraining"] = request.forTraining;
-    putText(body, "hotLoadBucketType", request.hotLoadBucketType);
-    putText(body, "hotLoadTrainerJob", request.hotLoadTrainerJob);
-    putText(body, "deploymentShape", request.deploymentShape);
-    putText(body, "acceleratorType", request.acceleratorType);
-    if (!request.region.empty())
-        body["placement"]["region"] = request.region;
-    return toText(body);
-}
-
-Result<CreateDeployment> decodeCreateDeployment(
-    std::string_view body, const std::map<std::string, std::string>& query)
-{
-    const auto object = parseObject(body, "new deployment");
-    if (!object)
-        return object.error();
-    auto baseModel = requireName(*object, { "baseModel", "base_model" }, "new deployment");
-    if (!baseModel)
-        return baseModel.error();
-    CreateDeployment request;
-    if (const auto id = query.find("deploymentId"); id != query.end())
-        request.deploymentId = id->second;
-    request.baseModel = *std::move(baseModel);
-    request.displayName = readText(*object, { "displayName", "display_name" });
-    request.description = readText(*object, { "description" });
-    request.minReplicaCount =
-        readSmallInt(*object, { "minReplicaCount", "min_replica_count" }).value_or(0);
-    request.maxReplicaCount =
-        readSmallInt(*object, { "maxReplicaCount", "max_replica_count" }).value_or(1);
-    request.enableHotLoad = readBool(*object, { "enableHotLoad", "enable_hot_load" }, false);
-    request.forTraining = readBool(*object, { "forTraining", "for_training" }, false);
-    request.hotLoadBucketType = readText(*object, { "hotLoadBucketType", "hot_load_bucket_type" });
-    request.hotLoadTrainerJob = readText(*object, { "hotLoadTrainerJob", "hot_load_trainer_job" });
-    request.deploymentShape = readText(*object, { "deploymentShape", "deployment_shape" });
-    request.acceleratorType = readText(*object, { "acceleratorType", "accelerator_type" });
-    if (const auto* placement = findField(*object, { "placement" }); placement != nullptr)
-        request.region = readText(*placement, { "region" });
-    return request;
 }
 
 } // namespace desk

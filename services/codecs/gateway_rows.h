@@ -15,11 +15,23 @@ namespace desk {
 
 /// The row as the JSON inspector shows it: indented, secrets redacted.
 [[nodiscard]] std::string rowText(Json row);
+/// What a record's `json` holds beside the fields of the record, which `known` names.
+[[nodiscard]] Json furtherFields(const std::string& json, JsonKeys known);
+/// Adds to a row what it has not yet; objects are merged one level deep.
+void addFurther(Json& row, const Json& further);
 /// The array of a list body; empty if the key is absent.
 [[nodiscard]] Result<Json> pageRows(
     std::string_view body, JsonKeys keys, std::string_view what, std::string& nextPageToken);
 [[nodiscard]] std::string pageText(const char* key, Json rows, const std::string& nextPageToken,
     std::optional<std::int64_t> totalSize);
+
+[[nodiscard]] std::string rowQueryValue(
+    const std::map<std::string, std::string>& query, const char* key);
+/// Entries with a space are split, as the SDK does before it sends them (gateway.md 2.2).
+[[nodiscard]] Json splitArguments(const std::vector<std::string>& arguments);
+/// Members of a body that are not among the known ones, as a JSON text; empty if there are none or
+/// they are long.
+[[nodiscard]] std::string unknownMembers(const Json& object, JsonKeys known);
 
 [[nodiscard]] Result<TrainerJob> jobFromRow(const Json& row);
 [[nodiscard]] Result<Checkpoint> checkpointFromRow(const Json& row);

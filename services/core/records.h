@@ -58,6 +58,7 @@ struct TrainerJob
     std::string hotLoadDeploymentId; ///< bare id; empty if none
     std::string directRouteHandle;
     bool isServiceMode = true;
+    std::string inactivityTimeout; ///< "1800s"; empty: the server's own
     std::string json; ///< the row as received, secrets redacted; for the JSON inspector
     bool operator==(const TrainerJob&) const = default;
 };
@@ -105,6 +106,13 @@ struct Model
     std::optional<Time> updated;
     std::string path; ///< folder on this machine, if reachable
     std::string promotedFrom; ///< four-segment checkpoint name, if known
+    std::optional<bool> isMoe; ///< baseModelDetails.moe
+    std::optional<std::int64_t> parameterCount;
+    std::optional<std::int64_t> contextLength;
+    std::string modelType; ///< "qwen3"
+    std::optional<int> adapterRank; ///< peftDetails.r
+    std::vector<std::string> adapterTargets; ///< peftDetails.targetModules
+    std::string fineTuningJob; ///< full job name
     std::string json;
     bool operator==(const Model&) const = default;
 };
@@ -119,6 +127,8 @@ struct Replica // one element of the hot-load status, gateway.md section 4.6
     std::string error; ///< extra fact of the embedded backend
     std::optional<double>
         seconds; ///< in the present or last load; extra fact of the embedded backend
+    std::vector<std::string> loadedAdapters {}; ///< snapshots of LoRA runs that it can serve
+    std::vector<std::string> loadingAdapters {}; ///< those that it cannot serve yet
     bool operator==(const Replica&) const = default;
 };
 
@@ -132,7 +142,14 @@ struct Deployment
     std::optional<int> readyReplicaCount;
     bool enablesHotLoad = false;
     std::string hotLoadTrainerJob; ///< full job name; empty if none
+    std::string transitionType; ///< "ASYNC" or "SYNC"; empty: not said, which means ASYNC
+    std::string bucketUrl; ///< hotLoadBucketUrl
+    std::string deploymentShape;
+    std::string description;
+    std::optional<int> minReplicaCount;
+    std::optional<int> maxReplicaCount;
     std::optional<Time> created;
+    std::optional<Time> updated;
     std::vector<Replica> replicas; ///< last hot-load status; empty when none was read
     std::string json;
     bool operator==(const Deployment&) const = default;

@@ -63,7 +63,7 @@ Status ObjectStore::createSchema()
     const auto version = facts["schema"];
     if (version.empty()) {
         auto written =
-            m_database->run("INSERT INTO meta VALUES('schema','1'),('account',?1)", { m_account });
+            m_database->run("INSERT INTO meta VALUES('schema','2'),('account',?1)", { m_account });
         return written ? done() : Status(written.error());
     }
     // Rows name models and jobs in full, so the account of a store cannot change.
@@ -71,11 +71,26 @@ Status ObjectStore::createSchema()
         return Error { Error::Code::Refused,
             "the store belongs to the account " + facts["account"] + ", not to " + m_account,
             "nothing was changed", "give --account " + facts["account"], {} };
-    if (version != "1")
+    if (version == "1")
+        return migrate();
+    if (version != "2")
         return Error { Error::Code::Refused,
             "the store was written by a newer program (schema " + version + ")",
             "nothing was changed", "start that program, or choose another --data folder", {} };
     return done();
+}
+
+Status ObjectStore::migrate()
+{
+    auto status = m_database->transaction([&]() -> Status {
+        if (auto altered = m_database->script(kStoreMigration2); !altered)
+            return altered;
+        auto written = m_database->run("UPDATE meta SET value='2' WHERE key='schema'");
+        return written ? done() : Status(written.error());
+    });
+    if (status)
+        logLine(LogLevel::Info, "the store was brought from schema 1 to 2");
+    return status;
 }
 
 fs::path ObjectStore::absolute(const std::string& folder) const
@@ -87,6 +102,13 @@ fs::path ObjectStore::absolute(const std::string& folder) const
 std::string ObjectStore::jobFolder(const std::string& job)
 {
     return "jobs/" + job;
+}
+
+std::string ObjectStore::jobOfRun(const std::string& run)
+{
+    auto id = run;
+    std::replace(id.begin(), id.end(), ':', '-');
+    return id;
 }
 
 std::string ObjectStore::freshFolder(const std::string& wanted) const

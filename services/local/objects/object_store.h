@@ -7,10 +7,12 @@
 #include "services/local/objects/rows.h"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace desk::local {
@@ -42,12 +44,13 @@ public:
     // Jobs. Conflict when the id was ever used.
     [[nodiscard]] Status addJob(const JobRow& row);
     [[nodiscard]] Result<JobRow> job(const std::string& id) const; ///< tombstones too
-    [[nodiscard]] Result<std::vector<JobRow>> jobs() const; ///< newest first, no tombstones
+    [[nodiscard]] Result<std::vector<JobRow>> jobs(
+        bool withTombstones = false) const; ///< newest first
     [[nodiscard]] Status setJobState(const std::string& id, JobState state, std::string message);
     [[nodiscard]] Status buryJob(const std::string& id);
 
-    // Checkpoints
-    /// `replacesState`: a state of the same name gives way to this one.
+    // Checkpoints. One that has expired is not found any more, even before its files are gone.
+    /// `replacesState`: a save of the same space and name gives way to this one.
     [[nodiscard]] Status addCheckpoint(const CheckpointRow& row, bool replacesState);
     /// A sampler snapshot when both spaces know the id.
     [[nodiscard]] Result<CheckpointRow> checkpoint(
@@ -56,6 +59,18 @@ public:
         const std::string& job, const std::string& id, CheckpointSpace space) const;
     [[nodiscard]] Result<std::vector<CheckpointRow>> checkpoints(
         const std::string& job) const; ///< oldest first
+    /// What `tinker://<run>/<weights|sampler_weights|external_weights>/<id>` names. Adapters have
+    /// type InferenceLora or TrainingLora and their PEFT files in `folder`.
+    [[nodiscard]] Result<CheckpointRow> checkpointOfRun(
+        const std::string& run, CheckpointSpace space, const std::string& id) const;
+    [[nodiscard]] Result<std::vector<CheckpointRow>> checkpointsOfRun(
+        const std::string& run) const; ///< oldest first
+    [[nodiscard]] Result<std::vector<CheckpointRow>> allCheckpoints() const; ///< newest first
+    /// Row first, then files. Conflict while a delta stands on it.
+    [[nodiscard]] Status removeCheckpoint(const CheckpointRow& row);
+    /// nullopt: kept for good.
+    [[nodiscard]] Status setExpiry(const CheckpointRow& row, const std::optional<Time>& expires);
+    [[nodiscard]] Status setPublic(const CheckpointRow& row, bool isPublic);
     /// The newest base or delta of a job; NotFound if there is none.
     [[nodiscard]] Result<CheckpointRow> newestSampler(const std::string& job) const;
     /// The newest save of any kind, for messages; nullopt if there is none.
@@ -63,10 +78,30 @@ public:
     /// The sampler snapshot of that identity in any job of the account; the newest if several.
     [[nodiscard]] Result<CheckpointRow> snapshot(const std::string& identity) const;
 
+    // Sessions and runs of training clients; written by the trainer, listed over REST.
+    [[nodiscard]] Status putSession(const SessionRow& row); ///< new, or replaced
+    [[nodiscard]] Result<SessionRow> session(const std::string& id) const;
+    [[nodiscard]] Result<std::vector<SessionRow>> sessions() const; ///< newest first
+    [[nodiscard]] Status endSession(
+        const std::string& id, const std::string& end, const std::string& detail);
+    [[nodiscard]] Status putRun(const RunRow& row); ///< new, or replaced
+    [[nodiscard]] Result<RunRow> run(const std::string& id) const;
+    [[nodiscard]] Result<std::vector<RunRow>> runs() const; ///< newest first
+    [[nodiscard]] Result<std::vector<RunRow>> runsOf(const std::string& session) const;
+    /// Time of the last request of a run and its session.
+    [[nodiscard]] Status touchRun(const std::string& id);
+
     // Models
     [[nodiscard]] Status addModel(const ModelRow& row); ///< base models: replaced
     [[nodiscard]] Result<ModelRow> model(const std::string& id) const;
     [[nodiscard]] Result<std::vector<ModelRow>> models() const; ///< base models first
+    /// Makes what plays a base model that is not here; NotFound where nothing may play it.
+    using StandInMaker = std::function<Result<ModelRow>(const std::string& name)>;
+    void setStandInMaker(StandInMaker maker); ///< before anything is served
+    /// The model that a client names: accounts/<this account>/models/<id>, its bare id, or a name
+    /// of somebody else's ("Qwen/Qwen3-8B", accounts/fireworks/models/…) that a stand-in has or
+    /// gets now.
+    [[nodiscard]] Result<ModelRow> namedModel(const std::string& name) const;
     [[nodiscard]] Status removeModel(const std::string& id);
     /// Base models that this start does not offer are no longer listed.
     [[nodiscard]] Status keepOnlyBaseModels(const std::vector<std::string>& ids);
@@ -98,6 +133,9 @@ public:
 
     /// Names for folders; relative.
     [[nodiscard]] static std::string jobFolder(const std::string& job);
+    /// Id of the job that keeps the saves of a run whose URL named no trainer job: the run's id
+    /// with '-' for ':'. The run's names are its own that way, and it is listed like other jobs.
+    [[nodiscard]] static std::string jobOfRun(const std::string& run);
     [[nodiscard]] std::string freshFolder(const std::string& wanted) const;
     /// Where the full weights of a delta are kept for the next delta; may be removed at any time.
     [[nodiscard]] std::string fullWeightsFolder(
@@ -107,7 +145,12 @@ private:
     ObjectStore(std::unique_ptr<Database> database, std::filesystem::path dataFolder,
         std::string account, const Clock& clock);
     [[nodiscard]] Status createSchema();
+    [[nodiscard]] Status migrate();
     [[nodiscard]] Result<std::vector<CheckpointRow>> selectCheckpoints(
+        const char* sql, std::initializer_list<SqlValue> values) const;
+    [[nodiscard]] Result<std::vector<SessionRow>> selectSessions(
+        const char* sql, std::initializer_list<SqlValue> values) const;
+    [[nodiscard]] Result<std::vector<RunRow>> selectRuns(
         const char* sql, std::initializer_list<SqlValue> values) const;
     [[nodiscard]] Result<std::vector<JobRow>> selectJobs(
         const char* sql, std::initializer_list<SqlValue> values) const;
@@ -124,8 +167,13 @@ private:
     std::unique_ptr<Database> m_database;
     std::filesystem::path m_objects;
     std::string m_account;
+    StandInMaker m_standIns;
     const Clock& m_clock;
 };
+
+/// "weights", "sampler_weights", "external_weights": the kind in tinker paths.
+[[nodiscard]] const char* spaceWord(CheckpointSpace space) noexcept;
+[[nodiscard]] std::optional<CheckpointSpace> spaceFrom(std::string_view word) noexcept;
 
 /// May this text be an id that becomes a file name: letters, digits, '.', '_', '-', not starting
 /// with '.', at most 120 bytes.

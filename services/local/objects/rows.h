@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -23,7 +24,42 @@ struct JobRow
 enum class CheckpointSpace
 {
     State, ///< save_weights
-    Sampler ///< save_weights_for_sampler
+    Sampler, ///< save_weights_for_sampler
+    External ///< save_weights_external: what other tools load, for a download
+};
+
+/// A client's session (create_session). Kept after its end, so that its runs can be found.
+struct SessionRow
+{
+    std::string id;
+    std::string job; ///< of the URL it came by; empty: none
+    std::string displayName;
+    std::string sdkVersion;
+    std::map<std::string, std::string> userMetadata;
+    std::string project;
+    std::optional<Time> created; ///< nullopt: now
+    std::optional<Time> lastSeen; ///< nullopt: now
+    /// Empty: not ended. "success", "errored" or "interrupted" as the client said it; "failed";
+    /// "cancelled".
+    std::string end;
+    std::string endDetail;
+};
+
+/// A training run: what one create_model began. Its saves outlive it.
+struct RunRow
+{
+    std::string id; ///< model id, "<session>:train:<n>"
+    std::string session;
+    std::string job; ///< whose checkpoints are this run's
+    std::string baseModel; ///< full name
+    int loraRank = 0; ///< 0: full parameters
+    bool trainsAttention = true;
+    bool trainsMlp = true;
+    bool trainsUnembed = true;
+    std::map<std::string, std::string> userMetadata;
+    std::optional<Time> created; ///< nullopt: now
+    std::optional<Time> lastRequest; ///< nullopt: now
+    bool isCorrupted = false;
 };
 
 struct CheckpointRow
@@ -34,6 +70,10 @@ struct CheckpointRow
     Checkpoint record; ///< `path` is absolute
     std::string folder;
     std::string baseModel; ///< of the job at save time
+    int loraRank = 0; ///< of an adapter or its state
+    std::string run; ///< RunRow that saved it; empty: unknown
+    bool isPublic = false;
+    std::map<std::string, std::string> userMetadata;
 };
 
 struct ModelRow

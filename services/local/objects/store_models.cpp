@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Models and promotions of the object store.
+#include "services/codecs/gateway_codec.h"
 #include "services/core/resource_name.h"
 #include "services/local/objects/files.h"
 #include "services/local/objects/object_store.h"
@@ -12,7 +13,7 @@ namespace {
 
     constexpr const char* kModelColumns = "SELECT id, display_name, kind, state, base_model, "
                                           "created, updated, folder, promoted_from, "
-                                          "is_base, job FROM models ";
+                                          "is_base, job, details FROM models ";
     constexpr const char* kOperationColumns = "SELECT id, checkpoint, model, base_model, done, "
                                               "message, error, error_code FROM operations ";
 
@@ -32,12 +33,14 @@ namespace {
 Status ObjectStore::writeModel(const ModelRow& row)
 {
     const auto now = sqlTime(m_clock.now());
-    return ran(m_database->run("INSERT INTO models VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) "
+    return ran(m_database->run("INSERT INTO models VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12) "
                                "ON CONFLICT(id) DO UPDATE SET folder=excluded.folder, "
-                               "updated=excluded.updated WHERE is_base=1",
+                               "details=excluded.details, updated=excluded.updated "
+                               "WHERE is_base=1",
         { row.id, row.model.displayName, row.model.kind, row.model.state, row.model.baseModel,
             row.model.created ? SqlValue(sqlTime(*row.model.created)) : SqlValue(now), now,
-            row.folder, row.model.promotedFrom, std::int64_t { row.isBase ? 1 : 0 }, row.job }));
+            row.folder, row.model.promotedFrom, std::int64_t { row.isBase ? 1 : 0 }, row.job,
+            modelDetails(row.model) }));
 }
 
 Status ObjectStore::addModel(const ModelRow& row)
@@ -56,6 +59,8 @@ Result<std::vector<ModelRow>> ObjectStore::selectModels(
         ModelRow entry;
         entry.id = row.text(0);
         auto& model = entry.model;
+        if (auto details = decodeModel(row.text(11)))
+            model = *std::move(details);
         model.name = modelName(m_account, entry.id);
         model.displayName = row.text(1);
         model.kind = row.text(2);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Deployments and replicas of the object store.
+#include "services/codecs/gateway_codec.h"
 #include "services/core/resource_name.h"
 #include "services/local/objects/files.h"
 #include "services/local/objects/object_store.h"
@@ -10,8 +11,8 @@ namespace {
 
     constexpr const char* kDeploymentColumns =
         "SELECT id, display_name, base_model, state, replica_count, enables_hot_load, trainer_job, "
-        "description, created, target_identity, target_folder, target_parent, target_serial "
-        "FROM deployments ";
+        "description, created, target_identity, target_folder, target_parent, target_serial, "
+        "details FROM deployments ";
 
     Error missingDeployment(const std::string& id)
     {
@@ -38,12 +39,11 @@ namespace {
         auto changed = database.run(
             "UPDATE deployments SET display_name=?2, state=?3, replica_count=?4, trainer_job=?5, "
             "description=?6, target_identity=?7, target_folder=?8, target_parent=?9, "
-            "target_serial=?10 "
-            "WHERE id=?1",
+            "target_serial=?10, details=?11 WHERE id=?1",
             { row.id, record.displayName, record.state,
                 std::int64_t { record.replicaCount.value_or(1) }, record.hotLoadTrainerJob,
                 row.description, row.targetIdentity, row.targetFolder, row.targetParent,
-                row.targetSerial });
+                row.targetSerial, encodeDeployment(record) });
         if (!changed)
             return changed.error();
         return *changed > 0 ? done() : Status(missingDeployment(row.id));
@@ -56,12 +56,13 @@ Status ObjectStore::addDeployment(const DeploymentRow& row, const std::vector<Re
     const auto& record = row.record;
     const std::scoped_lock lock(m_mutex);
     auto status = m_database->transaction([&]() -> Status {
-        auto added =
-            m_database->run("INSERT INTO deployments VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,'','','',0)",
-                { row.id, record.displayName, record.baseModel, record.state,
-                    std::int64_t { record.replicaCount.value_or(1) },
-                    std::int64_t { record.enablesHotLoad ? 1 : 0 }, record.hotLoadTrainerJob,
-                    row.description, sqlTime(record.created.value_or(m_clock.now())) });
+        auto added = m_database->run(
+            "INSERT INTO deployments VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,'','','',0,?10)",
+            { row.id, record.displayName, record.baseModel, record.state,
+                std::int64_t { record.replicaCount.value_or(1) },
+                std::int64_t { record.enablesHotLoad ? 1 : 0 }, record.hotLoadTrainerJob,
+                row.description, sqlTime(record.created.value_or(m_clock.now())),
+                encodeDeployment(record) });
         if (!added)
             return added.error();
         for (const auto& replica : replicas)
@@ -85,6 +86,9 @@ Result<std::vector<DeploymentRow>> ObjectStore::selectDeployments(
         DeploymentRow entry;
         entry.id = row.text(0);
         auto& record = entry.record;
+        if (auto details = decodeDeployment(row.text(13)))
+            record = *std::move(details);
+        record.readyReplicaCount.reset();
         record.name = deploymentName(m_account, entry.id);
         record.displayName = row.text(1);
         record.baseModel = row.text(2);
@@ -93,6 +97,7 @@ Result<std::vector<DeploymentRow>> ObjectStore::selectDeployments(
         record.enablesHotLoad = row.integer(5) != 0;
         record.hotLoadTrainerJob = row.text(6);
         entry.description = row.text(7);
+        record.description = entry.description;
         record.created = row.time(8);
         entry.targetIdentity = row.text(9);
         entry.targetFolder = row.text(10);

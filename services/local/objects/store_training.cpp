@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Jobs and checkpoints of the object store.
+#include "services/codecs/rest_codec.h"
 #include "services/core/resource_name.h"
 #include "services/local/objects/files.h"
 #include "services/local/objects/object_store.h"
@@ -11,10 +12,11 @@ namespace {
     constexpr const char* kJobColumns =
         "SELECT id, display_name, state, message, base_model, lora_rank, learning_rate, "
         "max_context, "
-        "created, completed, created_by, hot_load_deployment, deleted FROM jobs ";
+        "created, completed, created_by, hot_load_deployment, deleted, details FROM jobs ";
     constexpr const char* kCheckpointColumns =
         "SELECT job, id, space, type, created, updated, expires, promotable, parent, step, size, "
-        "base_size, changed, folder, base_model FROM checkpoints ";
+        "base_size, changed, folder, base_model, lora_rank, run, public, metadata FROM checkpoints "
+        "WHERE (expires IS NULL OR expires > ?1) AND ";
 
     std::optional<std::uint64_t> storedSize(const Database::Row& row, int column)
     {
@@ -25,11 +27,6 @@ namespace {
     SqlValue sqlSize(const std::optional<std::uint64_t>& size)
     {
         return size ? SqlValue(static_cast<std::int64_t>(*size)) : SqlValue();
-    }
-
-    const char* spaceWord(CheckpointSpace space)
-    {
-        return space == CheckpointSpace::State ? "weights" : "sampler_weights";
     }
 
     Error missingRow(const std::string& what)
@@ -57,16 +54,38 @@ namespace {
 
 } // namespace
 
+const char* spaceWord(CheckpointSpace space) noexcept
+{
+    switch (space) {
+    case CheckpointSpace::State:
+        return "weights";
+    case CheckpointSpace::Sampler:
+        return "sampler_weights";
+    case CheckpointSpace::External:
+        break;
+    }
+    return "external_weights";
+}
+
+std::optional<CheckpointSpace> spaceFrom(std::string_view word) noexcept
+{
+    for (const auto space :
+        { CheckpointSpace::State, CheckpointSpace::Sampler, CheckpointSpace::External })
+        if (word == spaceWord(space))
+            return space;
+    return std::nullopt;
+}
+
 Status ObjectStore::addJob(const JobRow& row)
 {
     const auto& job = row.job;
     const std::scoped_lock lock(m_mutex);
     auto added =
-        m_database->run("INSERT INTO jobs VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,NULL)",
+        m_database->run("INSERT INTO jobs VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,NULL,?13)",
             { row.id, job.displayName, std::string(toString(job.state)), job.statusMessage,
                 job.baseModel, std::int64_t { job.loraRank }, sqlOptional(job.learningRate),
                 sqlOptional(job.maxContextLength), sqlTime(job.created.value_or(m_clock.now())),
-                sqlOptional(job.completed), job.createdBy, job.hotLoadDeploymentId });
+                sqlOptional(job.completed), job.createdBy, job.hotLoadDeploymentId, job.json });
     if (added)
         return done();
     if (added.error().code == Error::Code::Conflict)
@@ -99,6 +118,7 @@ Result<std::vector<JobRow>> ObjectStore::selectJobs(
         job.createdBy = row.text(10);
         job.hotLoadDeploymentId = row.text(11);
         entry.deleted = row.time(12);
+        job.json = row.text(13);
         rows.push_back(std::move(entry));
     });
     if (!status)
@@ -111,9 +131,11 @@ Result<JobRow> ObjectStore::job(const std::string& id) const
     return onlyRow(selectJobs("WHERE id=?1", { id }), "the trainer job " + id);
 }
 
-Result<std::vector<JobRow>> ObjectStore::jobs() const
+Result<std::vector<JobRow>> ObjectStore::jobs(bool withTombstones) const
 {
-    return selectJobs("WHERE deleted IS NULL ORDER BY created DESC, id", {});
+    return selectJobs(withTombstones ? "ORDER BY created DESC, id"
+                                     : "WHERE deleted IS NULL ORDER BY created DESC, id",
+        {});
 }
 
 Status ObjectStore::setJobState(const std::string& id, JobState state, std::string message)
@@ -162,15 +184,17 @@ Status ObjectStore::addCheckpoint(const CheckpointRow& row, bool replacesState)
             }
             auto added = m_database->run(
                 "INSERT INTO checkpoints(job,id,space,type,created,updated,expires,promotable,"
-                "parent,step,size,base_size,changed,folder,base_model) "
-                "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)",
+                "parent,step,size,base_size,changed,folder,base_model,lora_rank,run,public,"
+                "metadata) "
+                "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)",
                 { row.job, row.id, std::string(spaceWord(row.space)),
                     std::string(toString(record.type)),
                     record.created ? SqlValue(sqlTime(*record.created)) : SqlValue(now), now,
                     sqlOptional(record.expires), std::int64_t { record.isPromotable ? 1 : 0 },
                     record.parent, sqlOptional(record.step), sqlSize(record.sizeBytes),
                     sqlSize(record.baseBytes), sqlOptional(record.changedFraction), row.folder,
-                    row.baseModel });
+                    row.baseModel, std::int64_t { row.loraRank }, row.run,
+                    std::int64_t { row.isPublic ? 1 : 0 }, encodeTextMap(row.userMetadata) });
             return added ? done() : Status(added.error());
         });
         if (!status)
@@ -191,7 +215,7 @@ Result<std::vector<CheckpointRow>> ObjectStore::selectCheckpoints(
         CheckpointRow entry;
         entry.job = row.text(0);
         entry.id = row.text(1);
-        entry.space = row.text(2) == "weights" ? CheckpointSpace::State : CheckpointSpace::Sampler;
+        entry.space = spaceFrom(row.text(2)).value_or(CheckpointSpace::Sampler);
         auto& record = entry.record;
         record.name = CheckpointName { m_account, entry.job, entry.id }.toString();
         record.typeText = row.text(3);
@@ -207,6 +231,10 @@ Result<std::vector<CheckpointRow>> ObjectStore::selectCheckpoints(
         record.changedFraction = row.optionalReal(12);
         entry.folder = row.text(13);
         entry.baseModel = row.text(14);
+        entry.loraRank = static_cast<int>(row.integer(15));
+        entry.run = row.text(16);
+        entry.isPublic = row.integer(17) != 0;
+        entry.userMetadata = decodeTextMap(row.text(18));
         record.path = absolute(entry.folder).string();
         if (entry.space == CheckpointSpace::State)
             record.restoreReference = "cross_job://" + entry.job + "/" + entry.id;
@@ -219,34 +247,57 @@ Result<std::vector<CheckpointRow>> ObjectStore::selectCheckpoints(
 
 Result<CheckpointRow> ObjectStore::checkpoint(const std::string& job, const std::string& id) const
 {
-    return onlyRow(selectCheckpoints("WHERE job=?1 AND id=?2 ORDER BY space LIMIT 1", { job, id }),
+    return onlyRow(
+        selectCheckpoints("job=?2 AND id=?3 ORDER BY space='sampler_weights' DESC, space DESC "
+                          "LIMIT 1",
+            { sqlTime(now()), job, id }),
         "the checkpoint " + id + " of job " + job);
 }
 
 Result<CheckpointRow> ObjectStore::checkpoint(
     const std::string& job, const std::string& id, CheckpointSpace space) const
 {
-    return onlyRow(selectCheckpoints("WHERE job=?1 AND id=?2 AND space=?3",
-                       { job, id, std::string(spaceWord(space)) }),
+    return onlyRow(selectCheckpoints("job=?2 AND id=?3 AND space=?4",
+                       { sqlTime(now()), job, id, std::string(spaceWord(space)) }),
         "the checkpoint " + id + " of job " + job);
 }
 
 Result<std::vector<CheckpointRow>> ObjectStore::checkpoints(const std::string& job) const
 {
-    return selectCheckpoints("WHERE job=?1 ORDER BY created, serial", { job });
+    return selectCheckpoints("job=?2 ORDER BY created, serial", { sqlTime(now()), job });
+}
+
+Result<CheckpointRow> ObjectStore::checkpointOfRun(
+    const std::string& run, CheckpointSpace space, const std::string& id) const
+{
+    return onlyRow(selectCheckpoints("run=?2 AND space=?3 AND id=?4 ORDER BY serial DESC LIMIT 1",
+                       { sqlTime(now()), run, std::string(spaceWord(space)), id }),
+        "the checkpoint " + std::string(spaceWord(space)) + "/" + id + " of run " + run);
+}
+
+Result<std::vector<CheckpointRow>> ObjectStore::checkpointsOfRun(const std::string& run) const
+{
+    return selectCheckpoints("run=?2 ORDER BY created, serial", { sqlTime(now()), run });
+}
+
+Result<std::vector<CheckpointRow>> ObjectStore::allCheckpoints() const
+{
+    return selectCheckpoints("TRUE ORDER BY created DESC, serial DESC", { sqlTime(now()) });
 }
 
 Result<CheckpointRow> ObjectStore::newestSampler(const std::string& job) const
 {
-    return onlyRow(selectCheckpoints("WHERE job=?1 AND space='sampler_weights' "
+    return onlyRow(selectCheckpoints("job=?2 AND space='sampler_weights' "
                                      "ORDER BY serial DESC LIMIT 1",
-                       { job }),
+                       { sqlTime(now()), job }),
         "a base or delta save of job " + job);
 }
 
 std::optional<CheckpointRow> ObjectStore::newestSave(const std::string& job) const
 {
-    auto rows = selectCheckpoints("WHERE job=?1 ORDER BY serial DESC LIMIT 1", { job });
+    auto rows =
+        selectCheckpoints("job=?2 AND space<>'external_weights' ORDER BY serial DESC LIMIT 1",
+            { sqlTime(now()), job });
     if (!rows || rows->empty())
         return std::nullopt;
     return rows->front();
@@ -254,10 +305,65 @@ std::optional<CheckpointRow> ObjectStore::newestSave(const std::string& job) con
 
 Result<CheckpointRow> ObjectStore::snapshot(const std::string& identity) const
 {
-    return onlyRow(selectCheckpoints("WHERE id=?1 AND space='sampler_weights' "
+    return onlyRow(selectCheckpoints("id=?2 AND space='sampler_weights' "
                                      "ORDER BY serial DESC LIMIT 1",
-                       { identity }),
+                       { sqlTime(now()), identity }),
         "the snapshot " + identity);
+}
+
+Status ObjectStore::removeCheckpoint(const CheckpointRow& row)
+{
+    const std::string space = spaceWord(row.space);
+    {
+        const std::scoped_lock lock(m_mutex);
+        std::string standing;
+        auto status = m_database->transaction([&]() -> Status {
+            if (row.space == CheckpointSpace::Sampler) {
+                auto found = m_database->select("SELECT id FROM checkpoints WHERE job=?1 AND "
+                                                "parent=?2 AND space='sampler_weights' AND "
+                                                "(expires IS NULL OR expires > ?3) LIMIT 1",
+                    { row.job, row.id, sqlTime(m_clock.now()) },
+                    [&](const Database::Row& delta) { standing = delta.text(0); });
+                if (!found)
+                    return found;
+            }
+            if (!standing.empty())
+                return Error { Error::Code::Conflict,
+                    "the delta " + standing + " stands on the checkpoint " + row.id,
+                    "nothing was deleted", "delete " + standing + " first", {} };
+            return changedOne(
+                m_database->run("DELETE FROM checkpoints WHERE job=?1 AND space=?2 AND id=?3",
+                    { row.job, space, row.id }),
+                "the checkpoint " + row.id + " of job " + row.job);
+        });
+        if (!status)
+            return status;
+    }
+    removeTree(absolute(row.folder));
+    if (row.space == CheckpointSpace::Sampler)
+        removeTree(absolute(fullWeightsFolder(row.job, row.id)));
+    return done();
+}
+
+Status ObjectStore::setExpiry(const CheckpointRow& row, const std::optional<Time>& expires)
+{
+    const std::scoped_lock lock(m_mutex);
+    const auto now = sqlTime(m_clock.now());
+    return changedOne(
+        m_database->run("UPDATE checkpoints SET expires=?4, updated=?5 WHERE job=?1 AND space=?2 "
+                        "AND id=?3 AND (expires IS NULL OR expires > ?5)",
+            { row.job, std::string(spaceWord(row.space)), row.id, sqlOptional(expires), now }),
+        "the checkpoint " + row.id + " of job " + row.job);
+}
+
+Status ObjectStore::setPublic(const CheckpointRow& row, bool isPublic)
+{
+    const std::scoped_lock lock(m_mutex);
+    return changedOne(
+        m_database->run("UPDATE checkpoints SET public=?4 WHERE job=?1 AND space=?2 AND id=?3",
+            { row.job, std::string(spaceWord(row.space)), row.id,
+                std::int64_t { isPublic ? 1 : 0 } }),
+        "the checkpoint " + row.id + " of job " + row.job);
 }
 
 } // namespace desk::local
