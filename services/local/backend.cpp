@@ -9,6 +9,8 @@
 #include "services/local/objects/data_lock.h"
 #include "services/local/objects/files.h"
 #include "services/local/objects/object_store.h"
+#include "services/local/rehearsal/rehearsals.h"
+#include "services/local/rehearsal/stand_ins.h"
 #include "services/local/server/auth.h"
 #include "services/local/server/fault_plan.h"
 #include "services/local/server/log.h"
@@ -36,6 +38,8 @@ struct Backend::Parts
     std::unique_ptr<DataLock> lock;
     std::string key;
     std::unique_ptr<ObjectStore> store;
+    std::unique_ptr<StandIns> standIns;
+    std::unique_ptr<Rehearsals> rehearsals;
     std::unique_ptr<FaultPlan> faults;
     Router router;
     std::unique_ptr<HttpServer> server;
@@ -79,7 +83,13 @@ Status Backend::Parts::openData(const BackendConfig& config)
         return opened.error();
     store = std::move(*opened);
     store->removeOrphans();
-    auto models = offerBaseModels(*store, config.baseModels);
+    standIns = std::make_unique<StandIns>(*store);
+    rehearsals = std::make_unique<Rehearsals>(*store, *standIns);
+    store->setStandInMaker([this](const std::string& name) { return standIns->make(name); });
+    const auto kept = standIns->restore();
+    if (!kept)
+        return kept.error();
+    auto models = offerBaseModels(*store, config.baseModels, *kept);
     if (!models)
         return models.error();
     store->removeExpired();
@@ -103,7 +113,7 @@ void Backend::Parts::describe(const BackendConfig& config, const std::vector<Bas
 std::optional<HttpResponse> Backend::Parts::gate(const HttpRequest& request) const
 {
     const bool isHealthProbe = request.segments.size() == 1 && request.segments[0] == "healthz";
-    if (isHealthProbe || isAuthorized(request, key))
+    if (isHealthProbe || isAuthorized(request, key) || !rehearsals->ownerOf(request).empty())
         return std::nullopt;
     return errorResponse(401,
         "the key is missing or wrong; it is in the file that the backend "
@@ -116,6 +126,8 @@ void Backend::Parts::handle(HttpRequest request, Responder responder)
     logLine(LogLevel::Debug, request.method + " " + path);
     const auto effect = faults->next(request.method, path);
     request.faultReplica = effect.replica;
+    if (const auto owner = rehearsals->ownerOf(request); !owner.empty())
+        responder = rehearsals->observe(owner, request, std::move(responder));
     if (effect.dropsReply)
         responder = makeResponder([original = responder](HttpResponse, bool) { original.drop(); });
     auto act = [this, effect, responder,
@@ -170,6 +182,7 @@ void Backend::Parts::compose(const BackendConfig& config)
     router.add("GET", "/healthz", [](HttpRequest, Responder responder) {
         responder.send(jsonResponse(R"({"status":"ok"})"));
     });
+    rehearsals->addRoutes(router);
     gateway->addRoutes(router);
     trainer->addRoutes(router);
     serving->addRoutes(router);
@@ -179,6 +192,7 @@ void Backend::Parts::compose(const BackendConfig& config)
 void Backend::Parts::sweep()
 {
     futures->sweep();
+    rehearsals->expire(std::chrono::steady_clock::now());
     loaders.post([this] { store->removeExpired(); });
     server->after(kSweepInterval, [this] { sweep(); });
 }

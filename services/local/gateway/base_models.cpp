@@ -82,13 +82,13 @@ namespace {
 
 } // namespace
 
-Result<std::vector<BaseModel>> offerBaseModels(
-    ObjectStore& store, const std::vector<fs::path>& folders)
+Result<std::vector<BaseModel>> offerBaseModels(ObjectStore& store,
+    const std::vector<fs::path>& folders, const std::vector<std::string>& alsoKept)
 {
     if (auto status = unpackStarter(store.absolute(kStarterFolder)); !status)
         return status.error();
     std::vector<BaseModel> models;
-    std::vector<std::string> ids;
+    std::vector<std::string> ids = alsoKept;
     const auto offer = [&](const std::string& id, const std::string& folder) -> Status {
         auto model = offerFolder(store, id, folder);
         if (!model)

@@ -20,8 +20,9 @@ struct BaseModel
 
 /// Unpacks the built-in desk-tiny where it is not there yet, and lists it and the given Hugging
 /// Face folders as base models; desk-tiny comes first. Refused, naming the folder and the reason,
-/// for one that the engine cannot run.
-[[nodiscard]] Result<std::vector<BaseModel>> offerBaseModels(
-    ObjectStore& store, const std::vector<std::filesystem::path>& folders);
+/// for one that the engine cannot run. `alsoKept`: ids of base models that others have listed.
+[[nodiscard]] Result<std::vector<BaseModel>> offerBaseModels(ObjectStore& store,
+    const std::vector<std::filesystem::path>& folders,
+    const std::vector<std::string>& alsoKept = {});
 
 } // namespace desk::local

@@ -42,6 +42,21 @@ namespace {
         return status < 400 || status == 425 || (status == 404 && method == "GET");
     }
 
+    class PassedSink final : public ResponseStream::Sink
+    {
+    public:
+        explicit PassedSink(ResponseStream next)
+            : m_next(std::move(next))
+        {
+        }
+        void write(std::string bytes) override { m_next.write(std::move(bytes)); }
+        void end() override { m_next.end(); }
+        void drop() override { m_next.drop(); }
+
+    private:
+        ResponseStream m_next;
+    };
+
     std::string rehearsedKind(const CheckpointRow& row)
     {
         return row.space == CheckpointSpace::State ? "state" : kindWord(row.record.type);
@@ -66,6 +81,12 @@ public:
         m_next.send(std::move(response));
     }
     void drop() override { m_next.drop(); }
+    std::shared_ptr<ResponseStream::Sink> stream(HttpResponse head) override
+    {
+        m_owner.answered(m_id, m_call, head.status, {});
+        return std::make_shared<PassedSink>(m_next.stream(std::move(head)));
+    }
+    std::shared_ptr<Presence> presence() const override { return m_next.presence(); }
 
 private:
     Rehearsals& m_owner;

@@ -134,6 +134,11 @@ public:
     [[nodiscard]] ResponseStream stream(HttpResponse head) const;
     /// Closes the connection without an answer.
     void drop() const;
+    /// Of the client; null where the server cannot tell.
+    [[nodiscard]] std::shared_ptr<Presence> presence() const
+    {
+        return m_channel ? m_channel->presence() : nullptr;
+    }
     [[nodiscard]] bool isGone() const;
     /// Presence::onGone of the request; does nothing where the server cannot tell.
     void onGone(std::function<void()> run) const;
