@@ -106,6 +106,17 @@ namespace {
         }
     }
 
+    /// The job of a run that was begun without one: it goes with its session, nothing is paid.
+    bool isImplicit(const RehearsalRecord& record, const RehearsedJob& job)
+    {
+        return std::any_of(
+            record.models.begin(), record.models.end(), [&](const RehearsedModel& model) {
+                auto id = model.id;
+                std::replace(id.begin(), id.end(), ':', '-');
+                return model.job == job.id && id == job.id;
+            });
+    }
+
     void judgeLeftovers(const RehearsalRecord& record, Findings& out)
     {
         for (const auto& deployment : record.deployments)
@@ -117,7 +128,7 @@ namespace {
                     "delete it or scale it to zero when the script ends, also after an error" });
         for (const auto& job : record.jobs)
             if (!job.isDeleted && !job.ended && job.state == "JOB_STATE_RUNNING"
-                && job.id.rfind("session-", 0) != 0)
+                && !isImplicit(record, job))
                 out.push_back({ "trainer_left_running", true,
                     "the trainer job " + job.id
                         + " was left running: it would cost money until it idles out",
