@@ -280,6 +280,72 @@ std::string writeHfGeneration(const HfGeneration& g)
     return json.dump(2) + "\n";
 }
 
+Result<HfAdapter> parseHfAdapter(std::string_view text)
+{
+    const std::string file = "adapter_config.json";
+    const auto json = parseHfObject(text, file, { std::size_t { 1 } << 20 });
+    if (!json)
+        return json.error();
+    HfReader reader(*json, file);
+    HfAdapter adapter;
+    adapter.baseModel = reader.text("base_model_name_or_path", {});
+    adapter.peftType = reader.text("peft_type", "unknown");
+    adapter.taskType = reader.text("task_type", {});
+    adapter.rank = reader.needed("r");
+    if (reader.find("lora_alpha") == nullptr)
+        reader.wrong("lora_alpha is missing");
+    adapter.alpha = reader.number("lora_alpha", 0.0);
+    if (const HfJson* modules = reader.find("target_modules")) {
+        if (modules->is_string())
+            adapter.targetModules = { modules->get<std::string>() };
+        else if (!modules->is_array() || modules->size() > 4096)
+            reader.wrong("target_modules must be a list of names");
+        else
+            for (const HfJson& name : *modules)
+                if (name.is_string())
+                    adapter.targetModules.push_back(name.get<std::string>());
+                else
+                    reader.wrong("target_modules must be a list of names");
+    }
+    adapter.usesRslora = reader.flag("use_rslora", false);
+    adapter.usesDora = reader.flag("use_dora", false);
+    adapter.isFanInFanOut = reader.flag("fan_in_fan_out", false);
+    adapter.bias = reader.text("bias", "none");
+    for (const char* key : { "rank_pattern", "alpha_pattern" })
+        if (const HfJson* pattern = reader.find(key))
+            adapter.hasPatterns = adapter.hasPatterns || !pattern->empty();
+    if (const HfJson* modules = reader.find("modules_to_save"))
+        adapter.savesModules = !modules->empty();
+    if (reader.problem())
+        return *reader.problem();
+    return adapter;
+}
+
+std::string writeHfAdapter(const HfAdapter& a)
+{
+    HfOrdered json {
+        { "alpha_pattern", HfOrdered::object() },
+        { "base_model_name_or_path", a.baseModel },
+        { "bias", a.bias },
+        { "fan_in_fan_out", a.isFanInFanOut },
+        { "inference_mode", true },
+        { "init_lora_weights", true },
+        { "lora_alpha", a.alpha },
+        { "lora_dropout", 0.0 },
+        { "modules_to_save", nullptr },
+        { "peft_type", a.peftType },
+        { "r", a.rank },
+        { "rank_pattern", HfOrdered::object() },
+        { "target_modules", a.targetModules },
+        { "task_type", a.taskType },
+        { "use_dora", a.usesDora },
+        { "use_rslora", a.usesRslora },
+    };
+    if (a.alpha == std::floor(a.alpha) && a.alpha < 1e9)
+        json["lora_alpha"] = static_cast<std::int64_t>(a.alpha);
+    return json.dump(2, ' ', false, HfOrdered::error_handler_t::replace) + "\n";
+}
+
 Result<std::map<std::string, std::string>> parseHfIndex(std::string_view text)
 {
     const std::string file = "model.safetensors.index.json";

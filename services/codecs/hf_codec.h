@@ -61,6 +61,26 @@ struct HfGeneration
 [[nodiscard]] Result<HfGeneration> parseHfGeneration(std::string_view json);
 [[nodiscard]] std::string writeHfGeneration(const HfGeneration& generation);
 
+/// adapter_config.json of peft (LoraConfig); which of it can be run is the engine's decision.
+struct HfAdapter
+{
+    std::string baseModel; ///< base_model_name_or_path; empty: not told
+    std::string peftType = "LORA";
+    std::string taskType = "CAUSAL_LM";
+    std::int64_t rank = 0; ///< r
+    double alpha = 0.0; ///< lora_alpha
+    std::vector<std::string> targetModules; ///< or one word or pattern
+    bool usesRslora = false; ///< scale alpha / sqrt(r)
+    bool usesDora = false;
+    bool isFanInFanOut = false;
+    std::string bias = "none";
+    bool hasPatterns = false; ///< rank_pattern or alpha_pattern say something
+    bool savesModules = false; ///< modules_to_save names whole modules
+};
+/// Malformed as parseHfConfig; r and lora_alpha must be there.
+[[nodiscard]] Result<HfAdapter> parseHfAdapter(std::string_view json);
+[[nodiscard]] std::string writeHfAdapter(const HfAdapter& adapter);
+
 /// tokenizer.json of a byte-level BPE tokenizer.
 struct HfTokenizer
 {

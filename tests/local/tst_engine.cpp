@@ -227,7 +227,9 @@ TEST(forward_refusesBadData_withoutEffect)
     CHECK_EQUAL(messageOf(bad), std::string("Datum 1: target_tokens has 1 elements for 2 tokens"));
     bad = datumOf("abc");
     bad.loss.targets.clear();
-    CHECK_EQUAL(messageOf(bad), std::string("Datum 1: missing required field 'target_tokens'"));
+    CHECK_EQUAL(messageOf(bad),
+        std::string("Datum 1: missing required field 'target_tokens'; cross_entropy needs "
+                    "target_tokens"));
     bad = datumOf("abc");
     bad.loss.weights.resize(1);
     CHECK_EQUAL(messageOf(bad), std::string("Datum 1: weights and target_tokens differ in shape"));

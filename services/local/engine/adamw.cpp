@@ -30,6 +30,8 @@ namespace {
 
     const char* bucketOf(const std::string& name)
     {
+        if (name.find(".lora_") != std::string::npos)
+            return "lora";
         if (name.find("norm") != std::string::npos)
             return "norm";
         if (name.find(".self_attn.") != std::string::npos)

@@ -42,7 +42,7 @@ struct OptimResult
     double gradNormPreNormalization = 0.0; ///< of the raw sum
     double gradNormPostClip = 0.0;
     double learningRate = 0.0;
-    std::map<std::string, double> gradNormBuckets; ///< attn, mlp, embed, norm
+    std::map<std::string, double> gradNormBuckets; ///< attn, mlp, embed, norm; lora
     std::uint64_t changedParameters = 0; ///< weights whose BF16 value is another than before
 };
 

@@ -154,56 +154,62 @@ namespace {
         }
     }
 
-    Status readTensor(const SafetensorsFile& file, const TensorInfo& info, std::span<float> out)
-    {
-        std::vector<std::byte> block(kReadBlock);
-        const std::size_t width = bitsOf(info.dtype) / 8;
-        for (std::uint64_t at = 0; at < info.byteCount();) {
-            const auto size = static_cast<std::size_t>(
-                std::min<std::uint64_t>(kReadBlock, info.byteCount() - at));
-            const std::span part(block.data(), size);
-            if (const Status read = file.read(info, at, part); !read)
-                return read;
-            convertBlock(info.dtype, block.data(), size / width, out.data() + at / width);
-            at += size;
-        }
-        return done();
-    }
-
-    Status writeText(const fs::path& path, const std::string& text)
-    {
-        auto file = OutputFile::create(path);
-        if (!file)
-            return file.error();
-        const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
-        if (const Status written = file->writeAt(0, bytes); !written)
-            return written;
-        return file->commit();
-    }
-
-    Status verifyWeights(const fs::path& path, std::span<const TensorView> tensors)
-    {
-        const auto file = SafetensorsFile::open(path);
-        if (!file)
-            return file.error();
-        std::vector<std::byte> block(kReadBlock);
-        for (const TensorView& tensor : tensors) {
-            const TensorInfo* info = file->header().find(tensor.name);
-            bool isSame = info != nullptr && info->byteCount() == tensor.data.size();
-            for (std::size_t at = 0; isSame && at < tensor.data.size(); at += kReadBlock) {
-                const std::size_t size = std::min(kReadBlock, tensor.data.size() - at);
-                if (const Status read = file->read(*info, at, { block.data(), size }); !read)
-                    return read;
-                isSame = std::memcmp(block.data(), tensor.data.data() + at, size) == 0;
-            }
-            if (!isSame)
-                return Error { Error::Code::Unreadable,
-                    path.string() + ": tensor " + tensor.name + " reads back differently",
-                    "No folder was published", "Check the disk", {} };
-        }
-        return done();
-    }
 } // namespace
+
+Status readWeights(const SafetensorsFile& file, const TensorInfo& info, std::span<float> out)
+{
+    if (info.dtype != Dtype::BF16 && info.dtype != Dtype::F16 && info.dtype != Dtype::F32)
+        return Error { Error::Code::Refused,
+            file.path().string() + ": tensor " + info.name + " is " + toString(info.dtype)
+                + ", not BF16, F16 or F32",
+            "Nothing was loaded", {}, {} };
+    std::vector<std::byte> block(kReadBlock);
+    const std::size_t width = bitsOf(info.dtype) / 8;
+    for (std::uint64_t at = 0; at < info.byteCount();) {
+        const auto size =
+            static_cast<std::size_t>(std::min<std::uint64_t>(kReadBlock, info.byteCount() - at));
+        const std::span part(block.data(), size);
+        if (const Status read = file.read(info, at, part); !read)
+            return read;
+        convertBlock(info.dtype, block.data(), size / width, out.data() + at / width);
+        at += size;
+    }
+    return done();
+}
+
+Status writeTextFile(const fs::path& path, const std::string& text)
+{
+    auto file = OutputFile::create(path);
+    if (!file)
+        return file.error();
+    const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
+    if (const Status written = file->writeAt(0, bytes); !written)
+        return written;
+    return file->commit();
+}
+
+Status verifyTensors(const fs::path& path, std::span<const TensorView> tensors)
+{
+    const auto file = SafetensorsFile::open(path);
+    if (!file)
+        return file.error();
+    std::vector<std::byte> block(kReadBlock);
+    for (const TensorView& tensor : tensors) {
+        const TensorInfo* info = file->header().find(tensor.name);
+        bool isSame = info != nullptr && info->byteCount() == tensor.data.size();
+        for (std::size_t at = 0; isSame && at < tensor.data.size(); at += kReadBlock) {
+            const std::size_t size = std::min(kReadBlock, tensor.data.size() - at);
+            if (const Status read = file->read(*info, at, { block.data(), size }); !read)
+                return read;
+            isSame = std::memcmp(block.data(), tensor.data.data() + at, size) == 0;
+        }
+        if (!isSame)
+            return Error { Error::Code::Unreadable,
+                path.string() + ": tensor " + tensor.name + " reads back differently",
+                "No folder was published", "Check the disk", {} };
+    }
+    return done();
+}
 
 Result<std::string> readTextFile(const fs::path& path, std::uint64_t maxBytes)
 {
@@ -248,7 +254,7 @@ Result<LoadedFolder> loadFolder(const fs::path& folder)
     for (std::size_t i = 0; i < open->specs.size(); ++i) {
         const auto& [file, info] = open->places[i];
         const std::span out(loaded.weights.data() + open->specs[i].offset, open->specs[i].count);
-        if (const Status read = readTensor(open->files[file], *info, out); !read)
+        if (const Status read = readWeights(open->files[file], *info, out); !read)
             return read.error();
     }
     std::error_code ignored;
@@ -291,9 +297,9 @@ Status writeFolder(const fs::path& folder, const ModelConfig& config,
     if (const Status w = writeSafetensors(weightsFile, tensors, { { "format", "pt" } }); !w)
         return w;
     for (const auto& [name, text] : files)
-        if (const Status written = writeText(output->building() / name, text); !written)
+        if (const Status written = writeTextFile(output->building() / name, text); !written)
             return written;
-    if (const Status same = verifyWeights(weightsFile, tensors); !same)
+    if (const Status same = verifyTensors(weightsFile, tensors); !same)
         return same;
     return output->commit();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "services/core/result.h"
+#include "services/delta/safetensors.h"
 #include "services/local/engine/model_config.h"
 
 #include <cstdint>
@@ -37,6 +38,15 @@ struct LoadedFolder
 
 /// tokenizer.json and tokenizer_config.json of a byte-level model with vocab_size >= 256.
 [[nodiscard]] SideFiles byteTokenizerFiles(const ModelConfig& config);
+
+/// A BF16, F16 or F32 tensor as floats.
+[[nodiscard]] Status readWeights(
+    const SafetensorsFile& file, const TensorInfo& info, std::span<float> out);
+/// A small file, flushed.
+[[nodiscard]] Status writeTextFile(const std::filesystem::path& file, const std::string& text);
+/// Unreadable when the file reads back differently from what was written.
+[[nodiscard]] Status verifyTensors(
+    const std::filesystem::path& file, std::span<const TensorView> tensors);
 
 /// At most maxBytes of a regular file; Malformed when it is longer.
 [[nodiscard]] Result<std::string> readTextFile(

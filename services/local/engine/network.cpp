@@ -75,9 +75,18 @@ Network<T>::Network(const ModelConfig& config, ThreadPool& pool, const Kernels<T
     , m_kernels(kernels)
     , m_offsets(layerOffsets(config))
     , m_finalNorm(finalNormOffset(config))
+    , m_unembed(unembedOffset(config))
     , m_layers(toSize(config.layers))
 {
     fillRotations(config, m_cos, m_sin);
+}
+
+template <class T>
+Network<T>::Network(
+    const ModelConfig& config, LoraLayout lora, ThreadPool& pool, const Kernels<T>& kernels)
+    : Network(config, pool, kernels)
+{
+    m_lora = std::move(lora);
 }
 
 template <class T>
@@ -147,11 +156,14 @@ void Network<T>::layerForward(
     });
     multiply<T>(&m_pool, m_kernels, { n, qkv, hidden }, rowMajor(l.normed.data(), hidden),
         transposed(parameters + at.qkv, hidden), l.qkv.data(), qkv, false);
+    const LoraLayer& lora = loraOf(index);
+    adapt(lora.qkv, l.normed.data(), n, l.lowQkv, 0, l.qkv.data(), qkv);
     headNorms(parameters, index, batch);
     attend(l, batch);
     std::copy_n(l.input.data(), n * hidden, l.middle.data());
     multiply<T>(&m_pool, m_kernels, { n, hidden, queries }, rowMajor(l.attention.data(), queries),
         transposed(parameters + at.output, queries), l.middle.data(), hidden, true);
+    adapt(lora.output, l.attention.data(), n, l.lowOutput, 0, l.middle.data(), hidden);
     rows(n, [&](std::size_t i) {
         l.middleInverse[i] = m_kernels.rmsNorm(l.middle.data() + i * hidden,
             parameters + at.postNorm, l.middleNormed.data() + i * hidden, hidden, eps);
@@ -159,6 +171,7 @@ void Network<T>::layerForward(
     multiply<T>(&m_pool, m_kernels, { n, 2 * inner, hidden },
         rowMajor(l.middleNormed.data(), hidden), transposed(parameters + at.gateUp, hidden),
         l.gateUp.data(), 2 * inner, false);
+    adapt(lora.gateUp, l.middleNormed.data(), n, l.lowGateUp, 0, l.gateUp.data(), 2 * inner);
     rows(n, [&](std::size_t i) {
         const T* gate = l.gateUp.data() + i * 2 * inner;
         m_kernels.swiglu(gate, gate + inner, l.activated.data() + i * inner, inner);
@@ -166,11 +179,13 @@ void Network<T>::layerForward(
     std::copy_n(l.middle.data(), n * hidden, out);
     multiply<T>(&m_pool, m_kernels, { n, hidden, inner }, rowMajor(l.activated.data(), inner),
         transposed(parameters + at.down, inner), out, hidden, true);
+    adapt(lora.down, l.activated.data(), n, l.lowDown, 0, out, hidden);
 }
 
 template <class T>
-void Network<T>::forward(const T* parameters, const TokenBatch& batch)
+void Network<T>::forward(const T* parameters, const TokenBatch& batch, const T* adapter)
 {
+    m_adapter = adapter;
     m_count = batch.tokens.size();
     m_hasProbabilities = false;
     const std::size_t hidden = m_sizes.hidden;
@@ -208,7 +223,10 @@ void Network<T>::computeProbabilities(const T* parameters, std::size_t first, st
     growTo(m_probabilities, chunkRows() * vocab);
     multiply<T>(&m_pool, m_kernels, { count, vocab, m_sizes.hidden },
         rowMajor(m_hidden.data() + first * m_sizes.hidden, m_sizes.hidden),
-        transposed(parameters, m_sizes.hidden), m_probabilities.data(), vocab, false);
+        transposed(parameters + m_unembed, m_sizes.hidden), m_probabilities.data(), vocab, false);
+    if (m_adapter != nullptr)
+        adapt(m_lora.unembed, m_hidden.data() + first * m_sizes.hidden, count, m_lowUnembed, first,
+            m_probabilities.data(), vocab);
     rows(count, [&](std::size_t i) {
         T* row = m_probabilities.data() + i * vocab;
         const std::size_t at = (first + i) * candidates;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "services/local/engine/kernels.h"
+#include "services/local/engine/lora.h"
 #include "services/local/engine/model_config.h"
 #include "services/local/engine/thread_pool.h"
 
@@ -44,22 +45,27 @@ struct TopTokens
     std::vector<std::int64_t> indices;
 };
 
-/// Forward and backward of the decoder on a flat parameter vector (tensorSpecs gives the layout).
-/// float trains; double exists to check the gradients. Keeps the activations of the last forward;
-/// one caller at a time. Tokens and targets were checked by the caller.
+/// Forward and backward of the decoder on a flat parameter vector (tensorSpecs gives the layout),
+/// with or without LoRA adapters (loraSpecs gives theirs). float trains; double exists to check the
+/// gradients. Keeps the activations of the last forward; one caller at a time. Tokens and targets
+/// were checked by the caller.
 template <class T>
 class Network
 {
 public:
     Network(const ModelConfig& config, ThreadPool& pool, const Kernels<T>& kernels);
+    Network(
+        const ModelConfig& config, LoraLayout lora, ThreadPool& pool, const Kernels<T>& kernels);
 
-    /// Hidden states of all positions; everything that backward needs is kept.
-    void forward(const T* parameters, const TokenBatch& batch);
+    /// Hidden states of all positions; everything that backward needs is kept. `adapter` must stay
+    /// until the backward of this forward; without one a network with adapters computes its base.
+    void forward(const T* parameters, const TokenBatch& batch, const T* adapter = nullptr);
     /// Log-probabilities of `candidates` targets per position of the last forward.
     void logprobs(const T* parameters, std::span<const std::int64_t> targets,
         std::size_t candidates, std::span<double> out, TopTokens<T>* top);
     /// Adds to `gradients` the gradient of a loss whose derivative by each log-probability is
-    /// given; batch, targets and parameters are those of the last forward and logprobs.
+    /// given; batch, targets and parameters are those of the last forward and logprobs. With an
+    /// adapter these are its gradients alone, the parameters are frozen.
     void backward(const T* parameters, const TokenBatch& batch,
         std::span<const std::int64_t> targets, std::size_t candidates,
         std::span<const double> lossGradients, T* gradients);
@@ -69,6 +75,7 @@ private:
     {
         std::vector<T> input, inputInverse, normed, qkv, headInverse, rotated, lse, attention;
         std::vector<T> middle, middleInverse, middleNormed, gateUp, activated;
+        std::vector<T> lowQkv, lowOutput, lowGateUp, lowDown; // scale A x of the adapters
     };
     struct Sizes
     {
@@ -97,6 +104,13 @@ private:
         const T* parameters, std::size_t layer, const TokenBatch& batch, T* gradients);
     void normBack(const std::vector<T>& x, const T* weight, const std::vector<T>& dy,
         const std::vector<T>& inverse, std::vector<T>& dx, T* dWeight);
+    void adapt(const LoraGroup& group, const T* x, std::size_t count, std::vector<T>& low,
+        std::size_t firstRow, T* y, std::size_t yStride);
+    void adaptBack(const LoraGroup& group, const T* x, std::size_t count, const T* low, const T* dy,
+        std::size_t dyStride, T* dx, T* gradients);
+    void unembedBack(const T* parameters, std::span<const std::int64_t> targets,
+        std::size_t candidates, std::span<const double> lossGradients, T* gradients);
+    [[nodiscard]] const LoraLayer& loraOf(std::size_t layer) const;
     void layerForward(const T* parameters, std::size_t layer, const TokenBatch& batch, T* out);
     void layerBackward(
         const T* parameters, std::size_t layer, const TokenBatch& batch, T* gradients);
@@ -111,10 +125,13 @@ private:
     const Kernels<T>& m_kernels;
     std::vector<LayerOffsets> m_offsets;
     std::size_t m_finalNorm = 0;
+    std::size_t m_unembed = 0;
+    LoraLayout m_lora; // rank 0: none
+    const T* m_adapter = nullptr; // of the last forward
     std::vector<T> m_cos, m_sin; // positions x headDim / 2
     std::vector<Layer> m_layers;
     std::size_t m_count = 0; // tokens of the last forward
-    std::vector<T> m_output, m_outputInverse, m_hidden, m_probabilities;
+    std::vector<T> m_output, m_outputInverse, m_hidden, m_probabilities, m_lowUnembed, m_dLow;
     std::vector<T> m_dx, m_dNormed, m_dWide, m_dInner, m_dAttention, m_dRotated, m_dQkv, m_partial;
     bool m_hasProbabilities = false; // of all rows, from the last logprobs
 };

@@ -13,6 +13,7 @@ namespace {
     namespace fs = std::filesystem;
     constexpr const char* kStateFile = "state.safetensors";
     constexpr const char* kStateFormat = "trainerdesk-state-1";
+    constexpr const char* kAdapterStateFormat = "trainerdesk-adapter-state-1";
 
     Error stateRefusal(const fs::path& file, const std::string& what)
     {
@@ -47,6 +48,32 @@ namespace {
         return done();
     }
 
+    const char* formatOf(const StateKind& kind)
+    {
+        return kind.facts.empty() ? kStateFormat : kAdapterStateFormat;
+    }
+
+    // Empty when the file is a state of this kind.
+    std::string whyOther(const std::map<std::string, std::string>& metadata, const StateKind& kind)
+    {
+        const auto format = metadata.find("format");
+        if (format == metadata.end()
+            || (format->second != kStateFormat && format->second != kAdapterStateFormat))
+            return "it is not a training state";
+        if (format->second != formatOf(kind))
+            return kind.facts.empty() ? "it is the state of LoRA adapters; this model is trained "
+                                        "with all its parameters"
+                                      : "it is the state of a full-parameter model; this one is "
+                                        "trained with LoRA adapters";
+        for (const auto& [name, value] : kind.facts) {
+            const auto found = metadata.find(name);
+            const std::string other = found == metadata.end() ? "unknown" : found->second;
+            if (other != value)
+                return "its " + name + " is " + other.substr(0, 64) + ", here it is " + value;
+        }
+        return {};
+    }
+
     bool isSameBits(const std::vector<float>& a, const std::vector<float>& b)
     {
         return a.size() == b.size()
@@ -54,9 +81,9 @@ namespace {
     }
 } // namespace
 
-Status writeState(const fs::path& folder, const ModelConfig& config, const TrainingState& state)
+Status writeState(const fs::path& folder, const StateKind& kind, const TrainingState& state)
 {
-    const auto specs = tensorSpecs(config);
+    const auto& specs = kind.specs;
     std::vector<TensorView> views;
     addViews(views, specs, "", state.weights);
     addViews(views, specs, "adam.first.", state.moments.first);
@@ -64,11 +91,13 @@ Status writeState(const fs::path& folder, const ModelConfig& config, const Train
     auto output = OutputFolder::create(folder);
     if (!output)
         return output.error();
-    const Status written = writeSafetensors(output->building() / kStateFile, views,
-        { { "format", kStateFormat }, { "step", std::to_string(state.moments.step) } });
+    auto metadata = kind.facts;
+    metadata["format"] = formatOf(kind);
+    metadata["step"] = std::to_string(state.moments.step);
+    const Status written = writeSafetensors(output->building() / kStateFile, views, metadata);
     if (!written)
         return written;
-    const auto back = readState(output->building(), config, true);
+    const auto back = readState(output->building(), kind, true);
     if (!back)
         return back.error();
     if (!isSameBits(back->weights, state.weights)
@@ -80,23 +109,21 @@ Status writeState(const fs::path& folder, const ModelConfig& config, const Train
     return output->commit();
 }
 
-Result<TrainingState> readState(
-    const fs::path& folder, const ModelConfig& config, bool withOptimizer)
+Result<TrainingState> readState(const fs::path& folder, const StateKind& kind, bool withOptimizer)
 {
     const auto file = SafetensorsFile::open(folder / kStateFile);
     if (!file)
         return file.error();
     const auto& metadata = file->header().metadata;
-    const auto format = metadata.find("format");
-    if (format == metadata.end() || format->second != kStateFormat)
-        return stateRefusal(file->path(), "it is not a training state");
+    if (const std::string why = whyOther(metadata, kind); !why.empty())
+        return stateRefusal(file->path(), why);
     const auto step = metadata.find("step");
     std::int64_t steps = -1;
     if (step != metadata.end())
         std::from_chars(step->second.data(), step->second.data() + step->second.size(), steps);
     if (steps < 0)
         return stateRefusal(file->path(), "it does not tell its step");
-    const auto specs = tensorSpecs(config);
+    const auto& specs = kind.specs;
     TrainingState state;
     if (const Status read = readInto(*file, specs, "", state.weights); !read)
         return read.error();
