@@ -4,6 +4,8 @@
 import datetime
 import re
 
+import httpx
+
 from harness.fireworks import (control, deprecations, loss_of, manager, sdk, train_a_step, trainer, unique)
 from harness.suite import check
 
@@ -97,9 +99,12 @@ def GW7_10_auto_id_is_kept(t):
 
 @check("GW7_01", "GW7_02", faults=[{"route": "POST */rlorTrainerJobs", "nth": 1, "action": "drop-reply"}])
 def GW7_11_create_whose_reply_is_lost(t):
-    """The job exists, the client asks again with the same id, hears 409 and reads it."""
+    """This client gives up on a reply that breaks off; its second call hears 409 and takes the job that is there."""
     jobs = manager(t)
-    created = jobs.create(job_config(t, requested_job_id="lost-reply"))
+    config = job_config(t, requested_job_id="lost-reply")
+    with t.assertRaises(httpx.RemoteProtocolError):
+        jobs.create(config)
+    created = jobs.create(config)
     t.assertEqual(created.job_id, "lost-reply")
     rows = t.backend.http("GET", f"/v1/accounts/{t.backend.account}/rlorTrainerJobs").json()["rlorTrainerJobs"]
     t.assertEqual([row["name"].rsplit("/", 1)[1] for row in rows], ["lost-reply"])
@@ -374,6 +379,8 @@ def S07_promotion_is_idempotent(t):
 def GW7_25_promotion_whose_reply_is_lost(t):
     job, name, row = saved_base(t)
     model_id = unique("lost")
+    with t.assertRaises(httpx.RemoteProtocolError):
+        control(t).promote_checkpoint(name=row["name"], output_model_id=model_id, base_model=t.backend.base_model)
     model = control(t).promote_checkpoint(name=row["name"], output_model_id=model_id, base_model=t.backend.base_model)
     t.assertEqual(model["state"], "READY")
     rows = t.backend.http("GET", f"/v1/accounts/{t.backend.account}/models").json()["models"]

@@ -22,6 +22,8 @@ ENVIRONMENTS = {
     "fireworks-1.2.3": ("fireworks", "1.2.3", ["fireworks-ai[training-sdk]==1.2.3"]),
     "tinker-0.38.0": ("tinker", "0.38.0", ["tinker==0.38.0"]),
     "tinker-0.23.0": ("tinker", "0.23.0", ["tinker==0.23.0"]),
+    # No SDK: raw sockets, and only this Python's standard library.
+    "hostile": ("hostile", "raw", []),
 }
 # Not an SDK: modules that all environments put behind their own ones when a run asks for label torch.
 OVERLAYS = {"torch": ["torch==2.6.0"]}
@@ -60,6 +62,8 @@ def build(folder, name):
 
 def ensure(cache, name):
     """Makes the environment when it is missing or stale. Returns (folder, made)."""
+    if name in ENVIRONMENTS and not ENVIRONMENTS[name][2]:
+        return pathlib.Path(sys.prefix), False
     cache = pathlib.Path(cache)
     cache.mkdir(parents=True, exist_ok=True)
     folder = cache / name
@@ -81,4 +85,6 @@ def ensure(cache, name):
 
 
 def python_of(cache, name):
+    if not ENVIRONMENTS[name][2]:
+        return pathlib.Path(sys.executable)
     return pathlib.Path(cache) / name / "bin" / "python"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the Fireworks test files share: clients over a backend, datums, small measurements."""
 
+import asyncio
 import contextlib
 import uuid
 import warnings
@@ -16,7 +17,7 @@ except ImportError:
 
 __all__ = ["AdamParams", "APIStatusError", "Datum", "ModelInput", "RequestFailedError", "SamplingParams", "TensorData",
            "TrainingError", "sdk", "service", "trainer", "datum", "datums", "rl_datum", "manager", "deployments", "control",
-           "loss_of", "tensor", "train_a_step", "deprecations", "unique", "running_deployment", "syncer", "sampler"]
+           "loss_of", "tensor", "train_a_step", "deprecations", "unique", "running_deployment", "syncer", "sampler", "ask"]
 
 TEXT = b"the quick brown fox jumps over the lazy dog and runs away from it"
 
@@ -106,6 +107,18 @@ def syncer(t, client, deploy, name, **named):
 def sampler(t, name):
     return sdk.DeploymentSampler(inference_url=t.backend.url, model=f"accounts/{t.backend.account}/deployments/{name}",
                                  api_key=t.backend.key)
+
+
+def ask(made, coroutine):
+    """Result of a DeploymentSampler's coroutine; its connections are closed in the same event loop."""
+    async def run():
+        try:
+            return await coroutine
+        finally:
+            inner = getattr(made, "_async_client", None)
+            if inner is not None:
+                await inner.aclose()
+    return asyncio.run(run())
 
 
 @contextlib.contextmanager
