@@ -7,7 +7,7 @@
            [--label torch] [-k REGEX] [--file TOPIC] [-j N] [--python PROGRAM] [--overlay DIR] [-v]
     run.py items                                        checklist items and the checks that prove them, by version
 
-NAME: fireworks-1.2.30, fireworks-1.2.3, tinker-0.38.0, tinker-0.23.0. Needs Python 3.11 and its venv module.
+NAME: fireworks-1.2.30, fireworks-1.2.3, tinker-0.38.0, tinker-0.23.0, and hostile, which needs no SDK. Needs Python 3.11 and its venv module.
 The last line is "fireworks 1.2.30: 41 passed, 0 failed, 0 skipped".
 """
 
