@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // forward, forward_backward and their results: the bodies that carry tensors. They are written by
 // hand because a float's shortest text is half of what a double's takes.
+#include "services/codecs/dense_tensor.h"
 #include "services/codecs/json_read.h"
 #include "services/codecs/trainer_codec.h"
 
@@ -11,13 +12,8 @@
 namespace desk {
 namespace {
 
-    // A sparse tensor of a few bytes may stand for many elements: one tensor, and one body.
-    constexpr std::int64_t kMaxElements = 16'000'000;
-    constexpr std::size_t kMaxBodyElements = 64'000'000;
-    constexpr std::size_t kMaxDimensions = 8;
     // Halfway between the largest float and the next: below it a double still rounds to a float.
     constexpr double kFloatLimit = 3.4028235677973366e38;
-    constexpr std::size_t kMaxDatums = 65'536;
 
     template <class T>
     void appendNumber(std::string& out, T value)
@@ -111,62 +107,28 @@ namespace {
         return values;
     }
 
-    Result<std::int64_t> elementCount(
-        const std::vector<std::int64_t>& shape, const std::string& what)
-    {
-        if (shape.size() > kMaxDimensions)
-            return malformed(what + " has more than 8 dimensions");
-        std::int64_t count = 1;
-        for (const auto size : shape) {
-            if (size < 0 || size > kMaxElements || (count *= size) > kMaxElements)
-                return malformed(what + " has a shape that is out of range");
-        }
-        return count;
-    }
-
-    /// CSR to dense (trainer.md 3.3): `values` go to (row, column), everything else is 0.
-    template <class T>
-    Result<std::vector<T>> densified(const std::vector<T>& values, const Json& row,
-        const std::vector<std::int64_t>& shape, const std::string& what)
-    {
-        const auto crow = intsOf(*findField(row, { "sparse_crow_indices" }), what);
-        const auto* columns = findField(row, { "sparse_col_indices" });
-        if (!crow || columns == nullptr || shape.size() != 2)
-            return malformed(
-                what + " is sparse without rows, columns or a shape of two dimensions");
-        const auto column = intsOf(*columns, what);
-        if (!column)
-            return column.error();
-        if (crow->size() != static_cast<std::size_t>(shape[0]) + 1
-            || column->size() != values.size() || crow->front() != 0
-            || crow->back() != static_cast<std::int64_t>(values.size()))
-            return malformed(what + " has sparse indices that do not fit its values");
-        std::vector<T> dense(static_cast<std::size_t>(shape[0] * shape[1]));
-        for (std::int64_t r = 0; r < shape[0]; ++r) {
-            const auto begin = (*crow)[static_cast<std::size_t>(r)];
-            const auto end = (*crow)[static_cast<std::size_t>(r) + 1];
-            if (begin > end || begin < 0 || end > crow->back())
-                return malformed(what + " has sparse rows that go backwards");
-            for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-                if ((*column)[i] < 0 || (*column)[i] >= shape[1])
-                    return malformed(what + " has a sparse column outside its shape");
-                dense[static_cast<std::size_t>(r * shape[1] + (*column)[i])] = values[i];
-            }
-        }
-        return dense;
-    }
-
     template <class T>
     Status settle(std::vector<T>& target, Result<std::vector<T>> values, const Json& row,
-        const TensorData& tensor, const std::string& what)
+        const TensorData& tensor, std::size_t& budget, const std::string& what)
     {
         if (!values)
             return values.error();
         const auto expected = elementCount(tensor.shape, what);
         if (!expected)
             return expected.error();
-        if (findField(row, { "sparse_crow_indices" }) != nullptr) {
-            values = densified(*values, row, tensor.shape, what);
+        const bool isSparse = findField(row, { "sparse_crow_indices" }) != nullptr;
+        const auto wanted = isSparse ? static_cast<std::size_t>(*expected) : values->size();
+        if (auto status = takeElements(budget, wanted); !status)
+            return status;
+        if (isSparse) {
+            const auto* columns = findField(row, { "sparse_col_indices" });
+            if (columns == nullptr)
+                return malformed(what + " is sparse without columns");
+            const auto crow = intsOf(*findField(row, { "sparse_crow_indices" }), what);
+            const auto column = intsOf(*columns, what);
+            if (!crow || !column)
+                return crow ? column.error() : crow.error();
+            values = densified(*values, *crow, *column, tensor.shape, what);
             if (!values)
                 return values.error();
         }
@@ -178,7 +140,7 @@ namespace {
         return done();
     }
 
-    Result<TensorData> tensorFrom(const Json& row, const std::string& what)
+    Result<TensorData> tensorFrom(const Json& row, std::size_t& budget, const std::string& what)
     {
         const auto* data = findField(row, { "data" });
         if (data == nullptr || !data->is_array())
@@ -195,8 +157,8 @@ namespace {
             return malformed(what + " has the unknown dtype '" + type.substr(0, 50) + "'");
         tensor.type = type == "int64" ? TensorType::Int64 : TensorType::Float32;
         const auto status = tensor.type == TensorType::Int64
-            ? settle(tensor.ints, intsOf(*data, what), row, tensor, what)
-            : settle(tensor.floats, floatsOf(*data, what), row, tensor, what);
+            ? settle(tensor.ints, intsOf(*data, what), row, tensor, budget, what)
+            : settle(tensor.floats, floatsOf(*data, what), row, tensor, budget, what);
         if (!status)
             return status.error();
         if (tensor.shape.empty())
@@ -204,13 +166,14 @@ namespace {
         return tensor;
     }
 
-    Result<std::map<std::string, TensorData>> tensorsFrom(const Json& row, const std::string& what)
+    Result<std::map<std::string, TensorData>> tensorsFrom(
+        const Json& row, std::size_t& budget, const std::string& what)
     {
         std::map<std::string, TensorData> tensors;
         if (!row.is_object())
             return malformed(what + " is no object of tensors");
         for (const auto& [name, value] : row.items()) {
-            auto tensor = tensorFrom(value, what + ", " + name.substr(0, 100));
+            auto tensor = tensorFrom(value, budget, what + ", " + name.substr(0, 100));
             if (!tensor)
                 return tensor.error();
             tensors.emplace(name, *std::move(tensor));
@@ -218,7 +181,7 @@ namespace {
         return tensors;
     }
 
-    Result<Datum> datumFrom(const Json& row, const std::string& what)
+    Result<Datum> datumFrom(const Json& row, std::size_t& budget, const std::string& what)
     {
         const auto* input = findField(row, { "model_input" });
         const auto* chunks = input == nullptr ? nullptr : findField(*input, { "chunks" });
@@ -237,7 +200,7 @@ namespace {
             datum.tokens.insert(datum.tokens.end(), ids->begin(), ids->end());
         }
         if (const auto* inputs = findField(row, { "loss_fn_inputs" }); inputs != nullptr) {
-            auto tensors = tensorsFrom(*inputs, what);
+            auto tensors = tensorsFrom(*inputs, budget, what);
             if (!tensors)
                 return tensors.error();
             datum.lossInputs = *std::move(tensors);
@@ -323,16 +286,16 @@ Result<ForwardRequest> decodeForward(std::string_view body)
     request.seqId = readInt(*object, { "seq_id" }).value_or(0);
     request.lossConfig = readNumberMap(*input, { "loss_fn_config" });
     request.lossTextConfig = readTextMap(*input, { "loss_fn_config" });
+    if (const auto* config = findField(*input, { "loss_fn_config" }); config != nullptr)
+        for (const auto& [key, value] : config->items())
+            if (value.is_boolean())
+                request.lossTextConfig[key] = value.get<bool>() ? "true" : "false";
     request.data.reserve(rows->size());
-    std::size_t elements = 0;
+    std::size_t budget = kMaxBodyElements;
     for (const auto& row : *rows) {
-        auto datum = datumFrom(row, "datum " + std::to_string(request.data.size()));
+        auto datum = datumFrom(row, budget, "datum " + std::to_string(request.data.size()));
         if (!datum)
             return datum.error();
-        for (const auto& [name, tensor] : datum->lossInputs)
-            elements += tensor.ints.size() + tensor.floats.size();
-        if (elements > kMaxBodyElements)
-            return malformed("The forward pass has more than 64000000 tensor elements");
         request.data.push_back(*std::move(datum));
     }
     return request;
@@ -368,8 +331,9 @@ Result<ForwardResult> decodeForwardResult(std::string_view body)
     ForwardResult result;
     result.outputType = readText(*object, { "loss_fn_output_type" });
     result.metrics = readNumberMap(*object, { "metrics" });
+    std::size_t budget = kMaxBodyElements;
     for (const auto& row : *rows) {
-        auto tensors = tensorsFrom(row, "output " + std::to_string(result.outputs.size()));
+        auto tensors = tensorsFrom(row, budget, "output " + std::to_string(result.outputs.size()));
         if (!tensors)
             return tensors.error();
         result.outputs.push_back(*std::move(tensors));

@@ -27,6 +27,7 @@ namespace {
         lora.trainsUnembed = readBool(row, { "train_unembed" }, true);
         lora.trainsMlp = readBool(row, { "train_mlp" }, true);
         lora.trainsAttention = readBool(row, { "train_attn" }, true);
+        lora.initMethod = readText(row, { "init_method" });
         return lora;
     }
 
@@ -39,6 +40,7 @@ namespace {
         row["train_mlp"] = lora.trainsMlp;
         row["train_attn"] = lora.trainsAttention;
         putKnown(row, "alpha", lora.alpha);
+        putText(row, "init_method", lora.initMethod);
         return row;
     }
 
@@ -67,6 +69,12 @@ namespace {
             + "'; expected one of: num_loss_tokens, num_sequences, none");
     }
 
+    std::string optimizerOf(const Json& object)
+    {
+        const auto* config = findField(object, { "optimizer_config" });
+        return config == nullptr ? std::string {} : readText(*config, { "type" });
+    }
+
     /// Absent, or a bool, or one of the words (trainer.md section 4).
     std::string gradNormWord(const Json& adam)
     {
@@ -86,6 +94,8 @@ std::string encodeCreateSession(const CreateSession& request)
     for (const auto& [key, value] : request.userMetadata)
         body["user_metadata"][key] = value;
     body["sdk_version"] = request.sdkVersion;
+    putText(body, "project_id", request.projectId);
+    putText(body, "display_name", request.displayName);
     body["type"] = "create_session";
     return toText(body);
 }
@@ -96,7 +106,32 @@ Result<CreateSession> decodeCreateSession(std::string_view body)
     if (!object)
         return object.error();
     return CreateSession { readTexts(*object, { "tags" }),
-        readTextMap(*object, { "user_metadata" }), readText(*object, { "sdk_version" }) };
+        readTextMap(*object, { "user_metadata" }), readText(*object, { "sdk_version" }),
+        readText(*object, { "display_name" }), readText(*object, { "project_id" }) };
+}
+
+std::string encodeFinishSession(const FinishSession& request)
+{
+    Json body;
+    body["reason"]["type"] = request.reason;
+    body["detail"] = request.detail.empty() ? Json(nullptr) : Json(request.detail);
+    return toText(body);
+}
+
+Result<FinishSession> decodeFinishSession(std::string_view body)
+{
+    const auto object = parseObject(body, "end of the session");
+    if (!object)
+        return object.error();
+    FinishSession request;
+    if (const auto* reason = findField(*object, { "reason" }); reason != nullptr)
+        request.reason = readText(*reason, { "type" });
+    if (request.reason != "success" && request.reason != "errored"
+        && request.reason != "interrupted")
+        return malformed("The end of the session has the unknown reason '"
+            + request.reason.substr(0, 50) + "'; expected success, errored or interrupted");
+    request.detail = readText(*object, { "detail" });
+    return request;
 }
 
 std::string encodeSessionCreated(const SessionCreated& answer)
@@ -151,6 +186,8 @@ std::string encodeCreateModel(const CreateModel& request)
     body["type"] = "create_model";
     if (request.isBaseOnly)
         body["base_only"] = true;
+    if (!request.optimizerType.empty())
+        body["optimizer_config"]["type"] = request.optimizerType;
     return toText(body);
 }
 
@@ -173,6 +210,8 @@ Result<CreateModel> decodeCreateModel(std::string_view body)
     if (const auto* lora = findField(*object, { "lora_config" }); lora != nullptr)
         request.lora = loraFrom(*lora);
     request.isBaseOnly = readBool(*object, { "base_only" }, false);
+    request.optimizerType = optimizerOf(*object);
+    request.hasProjectionHead = findField(*object, { "projection_head_dim" }) != nullptr;
     return request;
 }
 
@@ -201,6 +240,24 @@ Result<std::string> decodeModelResult(std::string_view body)
     return object ? requireName(*object, { "model_id" }, "answer") : object.error();
 }
 
+std::string encodeModelCreated(std::string_view modelId)
+{
+    Json body;
+    body["model_id"] = std::string(modelId);
+    body["type"] = "create_model";
+    body["comms"] = "v2";
+    return toText(body);
+}
+
+std::string encodeAdapterLoaded(const LoadAdapter& request)
+{
+    Json body;
+    body["model_id"] = request.modelId;
+    body["adapter_path"] = request.path;
+    body["type"] = "load_adapter";
+    return toText(body);
+}
+
 std::string encodeModelInfo(const ModelInfo& info)
 {
     Json body = withType("get_info");
@@ -208,6 +265,7 @@ std::string encodeModelInfo(const ModelInfo& info)
     body["model_name"] = info.modelName;
     body["is_lora"] = info.isLora;
     body["lora_rank"] = info.loraRank;
+    body["optimizer_config"]["type"] = "adamw";
     body["model_data"]["arch"] = info.architecture;
     body["model_data"]["model_name"] = info.modelName;
     body["model_data"]["tokenizer_id"] = info.tokenizerId;
@@ -274,6 +332,11 @@ Result<OptimStep> decodeOptimStep(std::string_view body)
     request.modelId = *std::move(model);
     request.seqId = readInt(*object, { "seq_id" }).value_or(0);
     request.normalization = *normalization;
+    if (const auto* other = findField(*object, { "optimizer_params" }); other != nullptr) {
+        request.otherOptimizer = readText(*other, { "type" });
+        if (request.otherOptimizer.empty())
+            request.otherOptimizer = "unnamed";
+    }
     if (const auto* row = findField(*object, { "adam_params" }); row != nullptr) {
         auto& adam = request.adam;
         adam.learningRate = readNumber(*row, { "learning_rate" }).value_or(adam.learningRate);
@@ -284,93 +347,6 @@ Result<OptimStep> decodeOptimStep(std::string_view body)
         adam.gradClipNorm = readNumber(*row, { "grad_clip_norm" }).value_or(adam.gradClipNorm);
         adam.gradNormMetrics = gradNormWord(*row);
     }
-    return request;
-}
-
-std::string encodeSaveWeights(const SaveWeights& request)
-{
-    Json body;
-    body["model_id"] = request.modelId;
-    body["path"] = request.path;
-    body["seq_id"] = request.seqId;
-    putKnown(body, "ttl_seconds", request.ttlSeconds);
-    body["overwrite"] = request.isOverwrite;
-    body["type"] = "save_weights";
-    return toText(body);
-}
-
-Result<SaveWeights> decodeSaveWeights(std::string_view body)
-{
-    const auto object = parseObject(body, "save");
-    if (!object)
-        return object.error();
-    auto model = requireName(*object, { "model_id" }, "save");
-    if (!model)
-        return model.error();
-    auto path = requireName(*object, { "path" }, "save");
-    if (!path)
-        return path.error();
-    return SaveWeights { *std::move(model), *std::move(path),
-        readInt(*object, { "seq_id" }).value_or(0), readInt(*object, { "ttl_seconds" }),
-        readBool(*object, { "overwrite" }, false) };
-}
-
-std::string encodeLoadWeights(const LoadWeights& request)
-{
-    Json body;
-    body["model_id"] = request.modelId;
-    body["path"] = request.path;
-    body["optimizer"] = request.withOptimizer;
-    body["seq_id"] = request.seqId;
-    body["type"] = "load_weights";
-    return toText(body);
-}
-
-Result<LoadWeights> decodeLoadWeights(std::string_view body)
-{
-    const auto object = parseObject(body, "load");
-    if (!object)
-        return object.error();
-    auto model = requireName(*object, { "model_id" }, "load");
-    if (!model)
-        return model.error();
-    auto path = requireName(*object, { "path" }, "load");
-    if (!path)
-        return path.error();
-    return LoadWeights { *std::move(model), *std::move(path),
-        readBool(*object, { "optimizer" }, false), readInt(*object, { "seq_id" }).value_or(0) };
-}
-
-std::string encodeSaveForSampler(const SaveForSampler& request)
-{
-    Json body;
-    body["model_id"] = request.modelId;
-    putText(body, "path", request.path);
-    body["seq_id"] = request.seqId;
-    putKnown(body, "ttl_seconds", request.ttlSeconds);
-    putKnown(body, "sampling_session_seq_id", request.samplingSessionSeqId);
-    body["type"] = "save_weights_for_sampler";
-    putText(body, "checkpoint_type", request.checkpointType);
-    return toText(body);
-}
-
-Result<SaveForSampler> decodeSaveForSampler(std::string_view body)
-{
-    const auto object = parseObject(body, "save for the sampler");
-    if (!object)
-        return object.error();
-    auto model = requireName(*object, { "model_id" }, "save for the sampler");
-    if (!model)
-        return model.error();
-    SaveForSampler request;
-    request.modelId = *std::move(model);
-    request.path = readText(*object, { "path" });
-    request.seqId = readInt(*object, { "seq_id" }).value_or(0);
-    request.ttlSeconds = readInt(*object, { "ttl_seconds" });
-    request.checkpointType = readText(*object, { "checkpoint_type" });
-    request.samplingSessionSeqId = readInt(*object, { "sampling_session_seq_id" });
-    if (request.path.empty() && !request.samplingSessionSeqId)
-        return malformed("The save for the sampler has no path");
     return request;
 }
 
@@ -472,47 +448,6 @@ Result<OptimResult> decodeOptimResult(std::string_view body)
     return OptimResult { readNumberMap(*object, { "metrics" }) };
 }
 
-std::string encodeWeightsResult(const WeightsResult& result)
-{
-    Json body;
-    if (!result.path.empty() || result.samplingSessionId.empty())
-        body["path"] = result.path;
-    else
-        body["path"] = nullptr;
-    putText(body, "sampling_session_id", result.samplingSessionId);
-    body["type"] = result.type;
-    return toText(body);
-}
-
-Result<WeightsResult> decodeWeightsResult(std::string_view body)
-{
-    const auto object = parseObject(body, "result of the save or load");
-    if (!object)
-        return object.error();
-    return WeightsResult { readText(*object, { "type" }), readText(*object, { "path" }),
-        readText(*object, { "sampling_session_id" }) };
-}
-
-std::string encodeCheckpointNames(std::span<const std::string> names)
-{
-    Json body;
-    body["checkpoints"] = Json::array();
-    for (const auto& name : names)
-        body["checkpoints"].push_back(name);
-    return toText(body);
-}
-
-Result<std::vector<std::string>> decodeCheckpointNames(std::string_view body)
-{
-    const auto object = parseObject(body, "list of train states");
-    if (!object)
-        return object.error();
-    const auto* rows = findField(*object, { "checkpoints" });
-    if (rows == nullptr || !rows->is_array())
-        return malformed("The list of train states has no array of checkpoints");
-    return readTexts(*object, { "checkpoints" });
-}
-
 std::string encodeCapabilities(std::span<const SupportedModel> models)
 {
     Json rows = Json::array();
@@ -520,6 +455,8 @@ std::string encodeCapabilities(std::span<const SupportedModel> models)
         Json row;
         row["model_name"] = model.name;
         putKnown(row, "max_context_length", model.maxContextLength);
+        row["trainable"] = model.isTrainable;
+        row["sampleable"] = model.isSampleable;
         rows.push_back(std::move(row));
     }
     Json body;
@@ -537,8 +474,8 @@ Result<std::vector<SupportedModel>> decodeCapabilities(std::string_view body)
     if (rows == nullptr || !rows->is_array())
         return malformed("The server capabilities have no array of supported_models");
     for (const auto& row : *rows)
-        models.push_back(
-            { readText(row, { "model_name" }), readInt(row, { "max_context_length" }) });
+        models.push_back({ readText(row, { "model_name" }), readInt(row, { "max_context_length" }),
+            readBool(row, { "trainable" }, true), readBool(row, { "sampleable" }, true) });
     return models;
 }
 

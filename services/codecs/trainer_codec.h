@@ -47,6 +47,14 @@ struct CreateSession
     std::vector<std::string> tags;
     std::map<std::string, std::string> userMetadata;
     std::string sdkVersion;
+    std::string displayName {};
+    std::string projectId {};
+};
+/// sessions/{id}/finish (tinker-0.38.md 6.3)
+struct FinishSession
+{
+    std::string reason; ///< success, errored, interrupted
+    std::string detail;
 };
 struct SessionCreated
 {
@@ -63,6 +71,7 @@ struct LoraConfig
     bool trainsUnembed = true;
     bool trainsMlp = true;
     bool trainsAttention = true;
+    std::string initMethod {}; ///< kaiming, nora; empty: not given
 };
 struct CreateModel
 {
@@ -72,6 +81,8 @@ struct CreateModel
     std::map<std::string, std::string> userMetadata;
     std::optional<LoraConfig> lora;
     bool isBaseOnly = false;
+    std::string optimizerType {}; ///< of optimizer_config; empty: not given, adamw
+    bool hasProjectionHead = false; ///< projection_head_dim was given
 };
 struct ModelInfo
 {
@@ -90,7 +101,7 @@ struct ForwardRequest
     std::int64_t seqId = 0;
     std::string lossFn = "cross_entropy";
     std::map<std::string, double> lossConfig;
-    std::map<std::string, std::string> lossTextConfig; ///< words of the embedding modes
+    std::map<std::string, std::string> lossTextConfig; ///< texts; booleans as "true", "false"
     std::vector<Datum> data;
 };
 struct ForwardResult
@@ -123,6 +134,7 @@ struct OptimStep
     std::int64_t seqId = 0;
     AdamParams adam;
     GradAccNormalization normalization = GradAccNormalization::None;
+    std::string otherOptimizer {}; ///< family of `optimizer_params`; empty: AdamW
 };
 struct OptimResult
 {
@@ -136,12 +148,34 @@ struct SaveWeights // save_weights: train state
     std::int64_t seqId = 0;
     std::optional<std::int64_t> ttlSeconds;
     bool isOverwrite = false;
+    std::map<std::string, std::string> userMetadata {};
+};
+/// save_weights_external (tinker-0.38.md 12)
+struct SaveExternal
+{
+    std::string modelId;
+    std::string path;
+    std::int64_t seqId = 0;
+    std::optional<std::int64_t> ttlSeconds;
+    bool isEncrypted = false; ///< recipients were given
 };
 struct LoadWeights
 {
     std::string modelId;
     std::string path; ///< name, tinker://…, cross_job://<job>/<name>
     bool withOptimizer = true;
+    std::int64_t seqId = 0;
+    /// Not empty: makes the model first; then modelId and seqId are not given (tinker-0.38.md 7.5).
+    std::string sessionId {};
+    std::int64_t modelSeqId = 0;
+    std::string baseModel {}; ///< empty: the checkpoint's
+    std::map<std::string, std::string> userMetadata {};
+    std::string optimizerType {}; ///< as in CreateModel
+};
+struct LoadAdapter
+{
+    std::string modelId;
+    std::string path;
     std::int64_t seqId = 0;
 };
 struct SaveForSampler // save_weights_for_sampler
@@ -151,14 +185,18 @@ struct SaveForSampler // save_weights_for_sampler
     std::int64_t seqId = 0;
     std::optional<std::int64_t> ttlSeconds;
     std::string checkpointType; ///< base | delta | merged_base; empty: not given (plain tinker)
-    std::optional<std::int64_t> samplingSessionSeqId;
+    std::optional<std::int64_t> samplingSessionSeqId {};
+    std::string exportPrecision {}; ///< merged_base only: source, bf16, …; empty: not given
+    std::map<std::string, std::string> userMetadata {};
 };
-/// Result of the three above; `type` repeats the request's name.
+/// Result of the saves and the load; `type` repeats the request's name.
 struct WeightsResult
 {
     std::string type;
     std::string path;
     std::string samplingSessionId;
+    std::string modelId {}; ///< of a load that made the model
+    std::optional<std::uint64_t> sizeBytes {}; ///< of an external save
 };
 
 struct FutureRef
@@ -185,6 +223,8 @@ struct SupportedModel
 {
     std::string name;
     std::optional<std::int64_t> maxContextLength;
+    bool isTrainable = true;
+    bool isSampleable = true;
 };
 
 // Requests
@@ -197,6 +237,8 @@ struct SupportedModel
 /// get_info and unload_model: {"model_id":…,"type":…}
 [[nodiscard]] std::string encodeModelRequest(std::string_view modelId, std::string_view type);
 [[nodiscard]] Result<std::string> decodeModelRequest(std::string_view body); ///< model id
+[[nodiscard]] std::string encodeFinishSession(const FinishSession& request);
+[[nodiscard]] Result<FinishSession> decodeFinishSession(std::string_view body);
 /// Malformed if a value is not finite, which JSON cannot say.
 [[nodiscard]] Result<std::string> encodeForward(const ForwardRequest& request);
 /// Reads forward_input and forward_backward_input; sparse tensors come out dense. Errors name the
@@ -210,6 +252,11 @@ struct SupportedModel
 [[nodiscard]] Result<LoadWeights> decodeLoadWeights(std::string_view body);
 [[nodiscard]] std::string encodeSaveForSampler(const SaveForSampler& request);
 [[nodiscard]] Result<SaveForSampler> decodeSaveForSampler(std::string_view body);
+[[nodiscard]] std::string encodeSaveExternal(const SaveExternal& request);
+[[nodiscard]] Result<SaveExternal> decodeSaveExternal(std::string_view body);
+[[nodiscard]] std::string encodeLoadAdapter(const LoadAdapter& request);
+[[nodiscard]] Result<LoadAdapter> decodeLoadAdapter(std::string_view body);
+/// retrieve_future and cancel_future
 [[nodiscard]] std::string encodeRetrieve(std::string_view requestId);
 [[nodiscard]] Result<std::string> decodeRetrieve(std::string_view body); ///< request id
 
@@ -224,6 +271,9 @@ struct SupportedModel
 /// create_model and unload_model: {"model_id":…,"type":…}
 [[nodiscard]] std::string encodeModelResult(std::string_view modelId, std::string_view type);
 [[nodiscard]] Result<std::string> decodeModelResult(std::string_view body); ///< model id
+/// The same with the capabilities of 1.2.30 that this backend has: `comms` v2 (number formats).
+[[nodiscard]] std::string encodeModelCreated(std::string_view modelId);
+[[nodiscard]] std::string encodeAdapterLoaded(const LoadAdapter& request);
 [[nodiscard]] std::string encodeModelInfo(const ModelInfo& info);
 [[nodiscard]] Result<ModelInfo> decodeModelInfo(std::string_view body);
 /// Malformed if a value is not finite.

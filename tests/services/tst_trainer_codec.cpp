@@ -259,7 +259,7 @@ TEST(sessions_models_and_lists_come_back)
     const std::vector<SupportedModel> models { { "toy/bigram-1k", 4096 } };
     CHECK_EQUAL(encodeCapabilities(models),
         std::string(
-            R"({"supported_models":[{"model_name":"toy/bigram-1k","max_context_length":4096}]})"));
+            R"({"supported_models":[{"model_name":"toy/bigram-1k","max_context_length":4096,"trainable":true,"sampleable":true}]})"));
     CHECK_EQUAL(
         (*decodeCapabilities(encodeCapabilities(models)))[0].name, std::string("toy/bigram-1k"));
     CHECK_EQUAL(*decodeRetrieve(encodeRetrieve("req-42")), std::string("req-42"));
