@@ -2,10 +2,14 @@
 #include "services/http/http_client.h"
 
 #include "services/http/http_exchange.h"
+#include "services/http/proxy_policy.h"
+#include "services/http/sleep_watch.h"
 #include "services/http/tls_policy.h"
 #include "services/on_finished.h"
 
+#include <QDateTime>
 #include <QHostAddress>
+#include <QLocale>
 #include <QNetworkAccessManager>
 #include <QNetworkProxyFactory>
 
@@ -25,15 +29,33 @@ namespace {
         return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
     }
 
-    /// The system's proxies, but never for this machine.
+    /// Reads do not wait for longer pauses; who polls looks at serverPause().
+    constexpr qint64 kMaxHeldMs = 60'000;
+
+    /// The three forms of RFC 9110, section 5.6.7.
+    QDateTime httpDate(const QByteArray& value)
+    {
+        const auto text = QString::fromLatin1(value).simplified();
+        const auto english = QLocale::c();
+        auto time = english.toDateTime(text, u"ddd, dd MMM yyyy HH:mm:ss 'GMT'"_s);
+        if (!time.isValid()) {
+            time = english.toDateTime(text, u"dddd, dd-MMM-yy HH:mm:ss 'GMT'"_s);
+            constexpr int kFirstYear = 1970; // Qt reads "26" as 1926
+            if (time.isValid() && time.date().year() < kFirstYear)
+                time = time.addYears(100);
+        }
+        if (!time.isValid())
+            time = english.toDateTime(text, u"ddd MMM d HH:mm:ss yyyy"_s);
+        time.setTimeSpec(Qt::UTC);
+        return time;
+    }
+
     class ProxyChoice final : public QNetworkProxyFactory
     {
     public:
         QList<QNetworkProxy> queryProxy(const QNetworkProxyQuery& query) override
         {
-            if (isLoopback(query.url()))
-                return { QNetworkProxy(QNetworkProxy::NoProxy) };
-            return systemProxyForQuery(query);
+            return proxiesFor(query);
         }
     };
 
@@ -76,15 +98,24 @@ HttpClient::HttpClient(const Connection& connection, KeyProvider key, QObject* p
     : QObject(parent)
     , m_connection(connection)
     , m_key(std::move(key))
-    , m_manager(std::make_unique<QNetworkAccessManager>())
+    , m_sleepWatch(std::make_unique<SleepWatch>())
 {
-    m_manager->setProxyFactory(new ProxyChoice);
-    m_manager->setAutoDeleteReplies(false);
+    // A manager holds six connections to a host; one of its own for each lane keeps them apart.
+    for (auto& lane : m_lanes) {
+        lane.manager = std::make_unique<QNetworkAccessManager>();
+        lane.manager->setProxyFactory(new ProxyChoice);
+        lane.manager->setAutoDeleteReplies(false);
+    }
+    m_pauseTimer.setSingleShot(true);
+    connect(&m_pauseTimer, &QTimer::timeout, this, [this] { admit(HttpLane::Read); });
+    connect(m_sleepWatch.get(), &SleepWatch::slept, this, &HttpClient::wakeUp);
 }
 
 HttpClient::~HttpClient()
 {
-    // The exchanges use the manager while they end.
+    // The exchanges use the managers while they end, and none may take the place of another.
+    for (auto& lane : m_lanes)
+        lane.waiting.clear();
     qDeleteAll(findChildren<HttpExchange*>(Qt::FindDirectChildrenOnly));
 }
 
@@ -142,7 +173,76 @@ std::chrono::milliseconds HttpClient::serverPause() const
 
 void HttpClient::noteServerPause(std::chrono::milliseconds wait)
 {
-    m_pausedUntil = std::max(m_pausedUntil, steadyMs() + wait.count());
+    const auto capped = std::min<std::chrono::milliseconds>(wait, kMaxServerPause);
+    m_pausedUntil = std::max(m_pausedUntil, steadyMs() + capped.count());
+}
+
+QNetworkAccessManager& HttpClient::manager(HttpLane lane)
+{
+    return *laneOf(lane).manager;
+}
+
+HttpClient::Lane& HttpClient::laneOf(HttpLane lane)
+{
+    switch (lane) {
+    case HttpLane::Auto:
+    case HttpLane::Read:
+        return m_lanes[0];
+    case HttpLane::Change:
+        return m_lanes[1];
+    case HttpLane::LongPoll:
+        break;
+    }
+    return m_lanes[2];
+}
+
+int HttpClient::inFlight(HttpLane lane) const
+{
+    return static_cast<int>(const_cast<HttpClient*>(this)->laneOf(lane).inFlight.size());
+}
+
+void HttpClient::enter(HttpExchange* exchange, HttpLane lane)
+{
+    laneOf(lane).waiting.append(exchange);
+    admit(lane);
+}
+
+void HttpClient::leave(HttpExchange* exchange, HttpLane lane)
+{
+    auto& place = laneOf(lane);
+    place.waiting.removeOne(exchange);
+    if (place.inFlight.removeOne(exchange))
+        admit(lane);
+}
+
+void HttpClient::admit(HttpLane lane)
+{
+    const auto pause = serverPause().count();
+    if (lane == HttpLane::Read && pause > 0 && pause <= kMaxHeldMs) {
+        if (!m_pauseTimer.isActive())
+            m_pauseTimer.start(static_cast<int>(pause) + 1);
+        return;
+    }
+    auto& place = laneOf(lane);
+    while (!place.waiting.isEmpty() && place.inFlight.size() < kMaxInFlight) {
+        auto* next = place.waiting.takeFirst();
+        place.inFlight.append(next);
+        next->attempt();
+    }
+}
+
+void HttpClient::wakeUp(std::chrono::milliseconds asleep)
+{
+    // The server's pause went by while the steady clock stood still.
+    m_pausedUntil -= asleep.count();
+    if (m_pauseTimer.isActive())
+        m_pauseTimer.start(0);
+    for (auto& lane : m_lanes) {
+        const auto open = lane.inFlight;
+        for (auto* exchange : open)
+            exchange->wakeUp();
+    }
+    Q_EMIT machineSlept(asleep);
 }
 
 HttpHeaders redacted(const HttpHeaders& headers)
@@ -157,6 +257,26 @@ HttpHeaders redacted(const HttpHeaders& headers)
         }
     }
     return shown;
+}
+
+std::optional<std::chrono::milliseconds> retryAfter(
+    const QByteArray& value, const QByteArray& serverDate)
+{
+    constexpr std::chrono::milliseconds kMost = HttpClient::kMaxServerPause;
+    bool isNumber = false;
+    const double seconds = value.trimmed().toDouble(&isNumber);
+    if (isNumber) {
+        if (!(seconds >= 0))
+            return std::nullopt;
+        const auto most = static_cast<double>(kMost.count());
+        return std::chrono::milliseconds(static_cast<qint64>(std::min(seconds * 1000, most)));
+    }
+    const auto when = httpDate(value);
+    if (!when.isValid())
+        return std::nullopt;
+    const auto now = httpDate(serverDate);
+    const auto wait = (now.isValid() ? now : QDateTime::currentDateTimeUtc()).msecsTo(when);
+    return std::chrono::milliseconds(std::clamp<qint64>(wait, 0, kMost.count()));
 }
 
 bool isLoopback(const QUrl& url)

@@ -2,9 +2,8 @@
 #include "services/http/http_exchange.h"
 
 #include "services/codecs/error_codec.h"
+#include "services/http/proxy_policy.h"
 
-#include <QDateTime>
-#include <QLocale>
 #include <QNetworkAccessManager>
 #include <QNetworkRequest>
 #include <QRandomGenerator>
@@ -20,7 +19,7 @@ namespace desk {
 namespace {
 
     constexpr std::array kRetriedStatuses { 408, 429, 500, 502, 503, 504 };
-    // Longer waits are the caller's decision, who sees them in Error::next.
+    // Longer waits are the caller's decision, who sees them in Error::next and serverPause().
     constexpr std::chrono::milliseconds kMaxRetryAfter { 60'000 };
 
     /// Hands a body out once. QNetworkAccessManager repeats a request by itself when the connection
@@ -64,30 +63,6 @@ namespace {
             != kRetriedStatuses.end();
     }
 
-    QDateTime httpDate(const QByteArray& value)
-    {
-        auto time = QLocale::c().toDateTime(
-            QString::fromLatin1(value.trimmed()), u"ddd, dd MMM yyyy HH:mm:ss 'GMT'"_s);
-        time.setTimeSpec(Qt::UTC);
-        return time;
-    }
-
-    /// Seconds or an HTTP date, which counts from the server's own Date; nullopt if it is neither.
-    std::optional<std::chrono::milliseconds> retryAfter(
-        const QByteArray& value, const QByteArray& serverDate)
-    {
-        bool isNumber = false;
-        const double seconds = value.trimmed().toDouble(&isNumber);
-        if (isNumber && seconds >= 0 && seconds < 1e6)
-            return std::chrono::milliseconds(static_cast<qint64>(seconds * 1000));
-        const auto when = httpDate(value);
-        if (!when.isValid())
-            return std::nullopt;
-        const auto now = httpDate(serverDate);
-        const auto wait = (now.isValid() ? now : QDateTime::currentDateTimeUtc()).msecsTo(when);
-        return std::chrono::milliseconds(std::max<qint64>(0, wait));
-    }
-
     bool isTransportError(QNetworkReply::NetworkError error)
     {
         // 201 and more stand for HTTP statuses (302: status 400), but these two are broken
@@ -102,12 +77,41 @@ namespace {
         return QString::number(static_cast<double>(time.count()) / 1000).toStdString() + " s";
     }
 
+    /// "40 s", "15 min", "24 h"
+    std::string pauseText(std::chrono::milliseconds time)
+    {
+        constexpr qint64 kMinute = 60'000;
+        constexpr qint64 kHour = 60 * kMinute;
+        const auto ms = time.count();
+        if (ms >= kHour && ms % kHour == 0)
+            return std::to_string(ms / kHour) + " h";
+        if (ms >= 2 * kMinute)
+            return std::to_string((ms + kMinute - 1) / kMinute) + " min";
+        return secondsText(time);
+    }
+
+    HttpLane laneFor(const HttpRequest& request)
+    {
+        if (request.lane != HttpLane::Auto)
+            return request.lane;
+        if (request.acceptedStatuses.contains(408))
+            return HttpLane::LongPoll;
+        return request.method == "GET" ? HttpLane::Read : HttpLane::Change;
+    }
+
+    bool isProxyError(QNetworkReply::NetworkError error)
+    {
+        return error >= QNetworkReply::ProxyConnectionRefusedError
+            && error <= QNetworkReply::UnknownProxyError;
+    }
+
 } // namespace
 
 HttpExchange::HttpExchange(HttpClient& client, HttpRequest request)
     : QObject(&client)
     , m_client(client)
     , m_request(std::move(request))
+    , m_lane(laneFor(m_request))
 {
     m_promise.start();
     connect(&m_watcher, &QFutureWatcherBase::canceled, this, &HttpExchange::stop);
@@ -120,6 +124,7 @@ HttpExchange::HttpExchange(HttpClient& client, HttpRequest request)
 
 HttpExchange::~HttpExchange()
 {
+    m_client.leave(this, m_lane);
     if (m_reply != nullptr) {
         m_reply->disconnect(this);
         m_reply->abort();
@@ -129,8 +134,7 @@ HttpExchange::~HttpExchange()
 
 void HttpExchange::start()
 {
-    m_age.start();
-    attempt();
+    m_client.enter(this, m_lane);
 }
 
 QNetworkRequest HttpExchange::networkRequest() const
@@ -143,7 +147,7 @@ QNetworkRequest HttpExchange::networkRequest() const
     request.setAttribute(QNetworkRequest::AuthenticationReuseAttribute, QNetworkRequest::Manual);
     request.setAttribute(
         QNetworkRequest::CacheLoadControlAttribute, QNetworkRequest::AlwaysNetwork);
-    // Qt fails the request that meets a GOAWAY, and writes must not be repeated.
+    // With HTTP/2 Qt fails the request that meets a GOAWAY, and writes must not be repeated.
     request.setAttribute(QNetworkRequest::Http2AllowedAttribute, false);
     if (const auto& tls = m_client.tls(); tls)
         request.setSslConfiguration(*tls);
@@ -162,13 +166,15 @@ QNetworkRequest HttpExchange::networkRequest() const
 void HttpExchange::attempt()
 {
     ++m_attempts;
+    if (!m_age.isValid())
+        m_age.start();
     m_client.countRequest();
     m_isSent = false;
     m_abort = Abort::None;
     m_body.clear();
     m_tlsProblem.clear();
     auto request = networkRequest();
-    auto& manager = m_client.manager();
+    auto& manager = m_client.manager(m_lane);
     if (m_request.method == "GET") {
         m_reply = manager.get(request);
     } else if (m_request.isIdempotent) {
@@ -242,6 +248,13 @@ std::string HttpExchange::doing() const
     return m_request.doing.empty() ? std::string("finish the request") : m_request.doing;
 }
 
+std::string HttpExchange::proxyWords() const
+{
+    const auto proxies = proxiesFor(QNetworkProxyQuery(m_request.url));
+    const auto label = proxies.isEmpty() ? QString() : proxyLabel(proxies.first());
+    return label.isEmpty() ? std::string() : " through the " + label.toStdString();
+}
+
 Error HttpExchange::transportError() const
 {
     Error error;
@@ -267,14 +280,16 @@ Error HttpExchange::transportError() const
     else if (m_isSent)
         error.message += "the connection to " + host + " ended before the answer was complete";
     else
-        error.message +=
-            "there is no connection to " + host + " (" + m_reply->errorString().toStdString() + ")";
+        error.message += "there is no connection to " + host
+            + (isProxyError(m_reply->error()) ? proxyWords() : std::string()) + " ("
+            + m_reply->errorString().toStdString() + ")";
     if (isLost) {
         error.message += "; it may have taken effect";
         error.next = "Do not send it again: reconcile, to see what the server did";
     } else if (!m_tlsProblem.isEmpty()) {
         error.unchanged = "Nothing was sent";
-        error.next = "Give the connection the CA file of this server";
+        error.next = "If you trust this issuer, name its certificate: set SSL_CERT_FILE, or the "
+                     "CA file of the connection";
     } else {
         error.unchanged = m_isSent ? "Nothing was changed on the server" : "Nothing was sent";
         error.next = "Check that the server runs and can be reached, then try again";
@@ -287,7 +302,11 @@ void HttpExchange::judgeFailure()
     auto error = transportError();
     const bool canRetry =
         m_request.isIdempotent && m_abort != Abort::TooLarge && m_tlsProblem.isEmpty();
-    if (canRetry)
+    if (canRetry && m_abort == Abort::Slept) {
+        --m_attempts; // nothing was wrong with it
+        dropReply();
+        attempt();
+    } else if (canRetry)
         retryOr(std::move(error), backOff());
     else
         finish(std::move(error));
@@ -350,17 +369,30 @@ void HttpExchange::retryOr(Error error, std::chrono::milliseconds wait)
         && spent + wait <= m_request.retryBudget;
     if (!isPatient) {
         if (error.code == Error::Code::Quota)
-            error.next = "Wait " + secondsText(wait) + ", then try again";
+            error.next = "The server asked to wait " + pauseText(wait)
+                + ": paused until then, or try again now by hand";
         finish(std::move(error));
         return;
     }
+    dropReply();
+    m_client.leave(this, m_lane);
+    QTimer::singleShot(wait, this, [this] {
+        if (!m_isOver)
+            m_client.enter(this, m_lane);
+    });
+}
+
+void HttpExchange::dropReply()
+{
     m_reply->disconnect(this);
     m_reply->deleteLater();
     m_reply = nullptr;
-    QTimer::singleShot(wait, this, [this] {
-        if (!m_isOver)
-            attempt();
-    });
+}
+
+void HttpExchange::wakeUp()
+{
+    if (m_request.isIdempotent && m_reply != nullptr && !m_isOver)
+        abort(Abort::Slept);
 }
 
 void HttpExchange::finish(Result<HttpReply> result)
@@ -368,6 +400,7 @@ void HttpExchange::finish(Result<HttpReply> result)
     if (m_isOver)
         return;
     m_isOver = true;
+    m_client.leave(this, m_lane);
     if (!result) {
         // A server may repeat what it was sent; the key must not get into messages.
         auto error = result.error();
@@ -390,6 +423,7 @@ void HttpExchange::stop()
     if (m_isOver)
         return;
     m_isOver = true;
+    m_client.leave(this, m_lane);
     m_connectTimer.stop();
     m_totalTimer.stop();
     if (m_reply != nullptr)

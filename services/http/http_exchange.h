@@ -26,6 +26,9 @@ public:
 
     [[nodiscard]] QFuture<Result<HttpReply>> future() const { return m_promise.future(); }
     void start();
+    void attempt(); ///< called by the client when a place in the lane is free
+    void wakeUp(); ///< the machine slept: what may be asked again is asked again
+    [[nodiscard]] HttpLane lane() const { return m_lane; }
 
 private:
     enum class Abort
@@ -33,9 +36,9 @@ private:
         None,
         ConnectTimeout,
         TotalTimeout,
-        TooLarge
+        TooLarge,
+        Slept
     };
-    void attempt();
     [[nodiscard]] QNetworkRequest networkRequest() const;
     void noteSent();
     void readBody();
@@ -46,18 +49,21 @@ private:
     void retryOr(Error error, std::chrono::milliseconds wait);
     [[nodiscard]] std::chrono::milliseconds backOff() const;
     [[nodiscard]] Error transportError() const;
+    [[nodiscard]] std::string proxyWords() const;
+    void dropReply();
     [[nodiscard]] std::string doing() const;
     void finish(Result<HttpReply> result);
     void stop();
 
     HttpClient& m_client;
     HttpRequest m_request;
+    HttpLane m_lane;
     mutable QPromise<Result<HttpReply>> m_promise;
     QFutureWatcher<Result<HttpReply>> m_watcher;
     QNetworkReply* m_reply = nullptr; // of the present attempt; owned here
     QTimer m_connectTimer;
     QTimer m_totalTimer;
-    QElapsedTimer m_age;
+    QElapsedTimer m_age; // since the first attempt
     QByteArray m_body;
     QString m_tlsProblem;
     Abort m_abort = Abort::None;
