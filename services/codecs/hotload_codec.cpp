@@ -11,8 +11,13 @@ namespace {
 
     constexpr std::array kHotloadKeys { "identity", "reset_prompt_cache",
         "incremental_snapshot_metadata", "validation" };
+    constexpr std::array kIncrementalKeys { "previous_snapshot_identity", "compression_format",
+        "checksum_format" };
+    constexpr const char* kChecksumOfTheWire = "alder32";
+    constexpr std::size_t kMaxIdentity = 512; // weight-delta.md section 6.7
     constexpr std::array kCacheWords { "all", "new_session", "none" };
     constexpr std::size_t kMaxReplicas = 4096;
+    constexpr std::size_t kMaxAdapters = 256; // of one replica
 
     Error refusedField(const std::string& field, const std::string& why)
     {
@@ -27,8 +32,18 @@ namespace {
             return previous.error();
         IncrementalSnapshot incremental;
         incremental.previousIdentity = *std::move(previous);
+        for (const auto& item : row.items())
+            if (std::none_of(kIncrementalKeys.begin(), kIncrementalKeys.end(),
+                    [&](const char* known) { return item.key() == known; }))
+                return refusedField("incremental_snapshot_metadata." + item.key().substr(0, 100),
+                    "Extra inputs are not permitted");
         incremental.compressionFormat = readText(row, { "compression_format" });
-        incremental.checksumFormat = readText(row, { "checksum_format" });
+        const auto checksum = readText(row, { "checksum_format" });
+        // Sent since 2026-04 only, and spelled right by some.
+        if (!checksum.empty() && checksum != kChecksumOfTheWire && checksum != "adler32")
+            return refusedField("incremental_snapshot_metadata.checksum_format",
+                "must be alder32 or adler32, not " + checksum.substr(0, 40));
+        incremental.checksumFormat = kChecksumOfTheWire;
         return incremental;
     }
 
@@ -57,6 +72,15 @@ namespace {
                 replica.stage = std::move(stage);
             replica.targetSnapshot = readText(*loading, { "target_snapshot_identity" });
         }
+        if (const auto* adapters = findField(row, { "loaded_adapters" });
+            adapters != nullptr && adapters->is_array()) {
+            for (const auto& adapter : *adapters) {
+                auto& list = readText(adapter, { "status" }) == "loaded" ? replica.loadedAdapters
+                                                                         : replica.loadingAdapters;
+                if (list.size() < kMaxAdapters)
+                    list.push_back(readText(adapter, { "identity" }));
+            }
+        }
         replica.error = readText(row, { "error" });
         replica.seconds = readNumber(row, { "seconds" });
         return replica;
@@ -79,6 +103,8 @@ std::string encodeHotload(const HotloadRequest& request)
         metadata["checksum_format"] = request.incremental->checksumFormat;
         body["incremental_snapshot_metadata"] = std::move(metadata);
     }
+    if (!request.ignoredConfigKeys.empty())
+        body["validation"]["extra_fields_ignore"] = request.ignoredConfigKeys;
     return toText(body);
 }
 
@@ -97,6 +123,8 @@ Result<HotloadRequest> decodeHotload(std::string_view body)
         return identity.error();
     if (identity->find('/') != std::string::npos)
         return refusedField("identity", "must not contain a slash");
+    if (identity->size() > kMaxIdentity || *identity == "." || *identity == "..")
+        return refusedField("identity", "must be the name of a snapshot");
     HotloadRequest request;
     request.identity = *std::move(identity);
     request.resetPromptCache = std::monostate {};
@@ -112,7 +140,17 @@ Result<HotloadRequest> decodeHotload(std::string_view body)
             return incremental.error();
         request.incremental = *std::move(incremental);
     }
+    if (const auto* validation = findField(*object, { "validation" }); validation != nullptr)
+        request.ignoredConfigKeys = readTexts(*validation, { "extra_fields_ignore" });
     return request;
+}
+
+std::string resetPolicy(const ResetPromptCache& reset)
+{
+    if (const auto* word = std::get_if<std::string>(&reset))
+        return *word;
+    const auto* flag = std::get_if<bool>(&reset);
+    return flag == nullptr || *flag ? "all" : "none";
 }
 
 std::string encodeHotloadStatus(std::span<const Replica> replicas)
@@ -131,6 +169,12 @@ std::string encodeHotloadStatus(std::span<const Replica> replicas)
         putText(row["loading_state"], "stage", replica.stage);
         putText(row["loading_state"], "target_snapshot_identity", replica.targetSnapshot);
         row["loaded_adapters"] = Json::array();
+        for (const auto& adapter : replica.loadedAdapters)
+            row["loaded_adapters"].push_back(
+                Json { { "identity", adapter }, { "status", "loaded" } });
+        for (const auto& adapter : replica.loadingAdapters)
+            row["loaded_adapters"].push_back(
+                Json { { "identity", adapter }, { "status", "loading" } });
         putText(row, "error", replica.error);
         putKnown(row, "seconds", replica.seconds);
         rows.push_back(std::move(row));
