@@ -43,6 +43,12 @@ namespace {
         return request;
     }
 
+    /// Words that replicas use while nothing happens (gateway.md 4.6).
+    bool isAtRest(const Replica& replica, const std::string& identity)
+    {
+        return replica.stage == "error" || replica.targetSnapshot != identity;
+    }
+
     /// Its name, or its number from 1 where the server names none.
     std::string labelOf(const Replica& replica, std::size_t index)
     {
@@ -57,17 +63,27 @@ namespace {
 
 } // namespace
 
+bool servesSnapshot(const Replica& replica, const std::string& identity)
+{
+    const auto& adapters = replica.loadedAdapters;
+    return replica.isReady
+        && (replica.currentSnapshot == identity
+            || std::find(adapters.begin(), adapters.end(), identity) != adapters.end());
+}
+
 HotloadProgress hotloadProgress(std::vector<Replica> replicas, const std::string& expected)
 {
     HotloadProgress progress;
+    progress.isSettled = !replicas.empty();
     std::string failed;
     std::string others;
     for (std::size_t i = 0; i < replicas.size(); ++i) {
         const auto& replica = replicas[i];
-        if (replica.isReady && replica.currentSnapshot == expected) {
+        if (servesSnapshot(replica, expected)) {
             ++progress.readyCount;
             continue;
         }
+        progress.isSettled = progress.isSettled && isAtRest(replica, expected);
         const auto label = labelOf(replica, i);
         addTo(others,
             label + " on " + (replica.currentSnapshot.empty() ? "nothing" : replica.currentSnapshot)
@@ -118,7 +134,9 @@ struct DeploymentManager::HotloadWatch
                 progress(seen);
             if (seen.isDone)
                 return errand->finish(seen.replicas);
-            if (!seen.failure.empty() && isSettled())
+            if (seen.failure.empty() || !seen.isSettled)
+                sinceMixed.invalidate();
+            else if (hasPatienceEnded())
                 return errand->finish(Error { Error::Code::Backend,
                     "The hot load of " + identity + " failed: " + seen.failure,
                     "Replicas that failed serve what they served before",
@@ -132,15 +150,15 @@ struct DeploymentManager::HotloadWatch
                     + " s" + (lastError.empty() ? "" : " (" + lastError + ")")));
         errand->after(poll, [self = shared_from_this()] { self->look(); });
     }
-    /// A failed replica ends the load when no other replica is still on its way to the snapshot.
-    [[nodiscard]] bool isSettled() const
+    /// A fleet of which nobody serves the snapshot has failed at once; a mixed one is watched for a
+    /// while, because the platform may load again where it failed.
+    bool hasPatienceEnded()
     {
-        return std::none_of(
-            seen.replicas.begin(), seen.replicas.end(), [this](const Replica& replica) {
-                const bool hasArrived = replica.isReady && replica.currentSnapshot == identity;
-                return !hasArrived && replica.stage != "error"
-                    && replica.targetSnapshot == identity;
-            });
+        if (seen.readyCount == 0)
+            return true;
+        if (!sinceMixed.isValid())
+            sinceMixed.start();
+        return sinceMixed.hasExpired(mixedPatience.count());
     }
     [[nodiscard]] Error unknown(const std::string& why) const
     {
@@ -155,6 +173,8 @@ struct DeploymentManager::HotloadWatch
     std::string identity;
     std::chrono::milliseconds timeout {};
     std::chrono::milliseconds poll {};
+    std::chrono::milliseconds mixedPatience {};
+    QElapsedTimer sinceMixed;
     Progress progress;
     HotloadProgress seen;
     std::string lastError;
@@ -165,11 +185,13 @@ DeploymentManager::DeploymentManager(FireworksClient& client, QObject* parent)
     : QObject(parent)
     , m_client(client)
 {
+    if (isLoopback(client.http().url("/")))
+        m_policy = { 100ms, 100ms, 100ms, 300ms };
 }
 
 QFuture<Result<Deployment>> DeploymentManager::create(CreateDeployment create)
 {
-    auto request = makeRequest("POST", "create the deployment " + create.deploymentId, true);
+    auto request = makeRequest("POST", "create the deployment " + create.deploymentId, false);
     request.body = QByteArray::fromStdString(encodeCreateDeployment(create));
     request.url.setQuery(queryText(createDeploymentQuery(create)), QUrl::StrictMode);
     auto errand = Errand<Deployment>::start(this);
@@ -177,10 +199,12 @@ QFuture<Result<Deployment>> DeploymentManager::create(CreateDeployment create)
     errand->await(m_client.call<Deployment>(
                       {}, "deployments", std::move(request), decodedBy(decodeDeployment)),
         [this, errand = errand.get(), id = create.deploymentId](Result<Deployment> created) {
-            if (created || created.error().code != Error::Code::Conflict)
+            if (created || id.empty() || !mayHaveCreated(created.error()))
                 return errand->finish(std::move(created));
-            errand->await(
-                get(id), [errand](Result<Deployment> row) { errand->finish(std::move(row)); });
+            errand->await(get(id), [errand, why = created.error()](Result<Deployment> row) {
+                const bool isOpen = !row && why.code != Error::Code::Conflict;
+                errand->finish(isOpen ? Result<Deployment>(unsettled(why)) : std::move(row));
+            });
         });
     return future;
 }
@@ -212,7 +236,7 @@ QFuture<Result<std::vector<Deployment>>> DeploymentManager::list()
 
 QFuture<Status> DeploymentManager::remove(const std::string& deployment)
 {
-    auto request = makeRequest("DELETE", "delete the deployment " + deployment, true);
+    auto request = makeRequest("DELETE", "delete the deployment " + deployment, false);
     request.url.setQuery(QStringLiteral("ignoreChecks=true&hard=true"));
     return m_client.call<std::monostate>(
         deployment, "deployments", std::move(request), ignoredBody);
@@ -302,10 +326,10 @@ QFuture<Result<std::vector<Replica>>> DeploymentManager::waitForHotload(
     const std::string& deployment, const std::string& baseModel, const std::string& identity,
     std::chrono::milliseconds timeout, Progress progress)
 {
-    const auto poll = isLoopback(m_client.http().url("/")) ? 100ms : 5'000ms;
     auto watch = std::make_shared<HotloadWatch>(*this, deployment, baseModel, identity);
     watch->timeout = timeout;
-    watch->poll = poll;
+    watch->poll = m_policy.hotloadPoll;
+    watch->mixedPatience = m_policy.mixedPatience;
     watch->progress = std::move(progress);
     watch->look();
     return watch->errand->future();

@@ -4,29 +4,14 @@
 #include "services/core/resource_name.h"
 #include "services/errand.h"
 #include "services/gateway/gateway_calls.h"
+#include "services/gateway/trainer_job_manager.h"
 
 #include <algorithm>
-
-using namespace std::chrono_literals;
 
 namespace desk {
 namespace {
 
     constexpr std::size_t kMaxListed = 20'000; // rows of one list, over all pages
-    constexpr int kMaxTransientPolls = 8;
-
-    Error invalidModelId(const std::vector<std::string>& problems)
-    {
-        Error error;
-        error.code = Error::Code::Usage;
-        for (const auto& problem : problems)
-            error.message += (error.message.empty() ? "" : "; ") + problem;
-        while (!error.message.empty() && error.message.back() == '.')
-            error.message.pop_back();
-        error.unchanged = "Nothing was sent";
-        error.next = "Choose an id of 1 to 63 characters a-z, 0-9 and hyphen";
-        return error;
-    }
 
     Error accountError(const std::string& message, const char* next)
     {
@@ -99,36 +84,15 @@ namespace {
 
 } // namespace
 
-Result<Promote> makePromote(const PromoteParameters& parameters)
-{
-    const auto name = parseCheckpointName(parameters.name);
-    if (!name)
-        return name.error();
-    if (const auto problems = validateOutputModelId(parameters.outputModelId); !problems.empty())
-        return invalidModelId(problems);
-    if (parameters.baseModel.empty())
-        return Error { Error::Code::Usage, "A promotion needs the base model", "Nothing was sent",
-            "Give the full name of the model the job started from", {} };
-    Promote request;
-    request.outputModel = modelName(name->account, parameters.outputModelId);
-    request.trainerJob = name->jobName().toString();
-    request.baseModel = parameters.baseModel;
-    return request;
-}
-
-Result<std::string> promotePath(const std::string& checkpointName)
-{
-    const auto name = parseCheckpointName(checkpointName);
-    if (!name)
-        return name.error();
-    return "/v1/accounts/" + name->account + "/checkpoints/" + name->checkpoint + ":promote";
-}
-
 FireworksClient::FireworksClient(HttpClient& http, QObject* parent)
     : QObject(parent)
     , m_http(http)
     , m_account(http.connection().account)
 {
+    if (isLoopback(http.url("/"))) {
+        m_follow.poll = std::chrono::milliseconds(100);
+        m_follow.silence = std::chrono::seconds(20);
+    }
 }
 
 QFuture<Result<std::string>> FireworksClient::account()
@@ -193,6 +157,11 @@ QFuture<Result<T>> FireworksClient::call(std::string pathTail, const char* colle
 
 template QFuture<Result<Deployment>> FireworksClient::call(
     std::string, const char*, HttpRequest, std::function<Result<Deployment>(const HttpReply&)>);
+template QFuture<Result<std::map<std::string, std::string>>> FireworksClient::call(std::string,
+    const char*, HttpRequest,
+    std::function<Result<std::map<std::string, std::string>>(const HttpReply&)>);
+template QFuture<Result<TrainingProfile>> FireworksClient::call(std::string, const char*,
+    HttpRequest, std::function<Result<TrainingProfile>(const HttpReply&)>);
 
 QFuture<Result<std::vector<TrainerJob>>> FireworksClient::listJobs()
 {
@@ -207,25 +176,42 @@ QFuture<Result<TrainerJob>> FireworksClient::getJob(const std::string& job)
 
 QFuture<Result<TrainerJob>> FireworksClient::createJob(CreateJob create)
 {
-    auto request = makeRequest("POST", "create the trainer job " + create.jobId, true);
+    if (const auto problems = checkCreateJob(create); !problems.empty()) {
+        Error error { Error::Code::Usage, {}, "Nothing was sent", "Change what is named", {} };
+        for (const auto& problem : problems)
+            error.message += (error.message.empty() ? "" : "; ") + problem;
+        return finishedFuture<TrainerJob>(std::move(error));
+    }
+    auto request = makeRequest("POST", "create the trainer job " + create.jobId, false);
     request.body = QByteArray::fromStdString(encodeCreateJob(create));
     request.url.setQuery(queryText(createJobQuery(create)), QUrl::StrictMode);
     auto errand = Errand<TrainerJob>::start(this);
     auto future = errand->future();
     errand->await(call<TrainerJob>({}, "rlorTrainerJobs", std::move(request), decodedBy(decodeJob)),
         [this, errand = errand.get(), id = create.jobId](Result<TrainerJob> created) {
-            if (created || created.error().code != Error::Code::Conflict || id.empty())
+            if (created || id.empty() || !mayHaveCreated(created.error()))
                 return errand->finish(std::move(created));
-            // The id exists: an earlier attempt of this create, or an archived job.
-            errand->awaitValue(getJob(id), [errand](TrainerJob job) {
-                if (job.state != JobState::Deleted && job.state != JobState::Archived)
-                    return errand->finish(std::move(job));
-                errand->finish(Error { Error::Code::Conflict,
-                    "The job " + job.name + " is archived and cannot be recreated with the same ID",
-                    "Nothing was created", "Choose another id", {} });
-            });
+            settleCreation(errand->shared_from_this(), id, created.error());
         });
     return future;
+}
+
+/// The id exists, or a reply does not say whether it does: looks it up, sends nothing again.
+void FireworksClient::settleCreation(
+    std::shared_ptr<Errand<TrainerJob>> errand, const std::string& id, Error why)
+{
+    const bool isConflict = why.code == Error::Code::Conflict;
+    errand->await(getJob(id), [errand = errand.get(), isConflict, why](Result<TrainerJob> job) {
+        if (!job && isConflict)
+            return errand->finish(job.error());
+        if (!job)
+            return errand->finish(unsettled(why));
+        if (job->state != JobState::Deleted && job->state != JobState::Archived)
+            return errand->finish(*std::move(job));
+        errand->finish(Error { Error::Code::Conflict,
+            "The job " + job->name + " is archived and cannot be recreated with the same ID",
+            "Nothing was created", "Choose another id", {} });
+    });
 }
 
 QFuture<Result<TrainerJob>> FireworksClient::resumeJob(const std::string& job)
@@ -245,7 +231,7 @@ QFuture<Status> FireworksClient::cancelJob(const std::string& job)
 QFuture<Status> FireworksClient::deleteJob(const std::string& job)
 {
     return call<std::monostate>(job, "rlorTrainerJobs",
-        makeRequest("DELETE", "delete the trainer job " + job, true), ignoredBody);
+        makeRequest("DELETE", "delete the trainer job " + job, false), ignoredBody);
 }
 
 QFuture<Result<std::vector<Checkpoint>>> FireworksClient::listCheckpoints(const std::string& job)
@@ -272,94 +258,6 @@ QFuture<Result<std::vector<Checkpoint>>> FireworksClient::listCheckpoints(const 
     return future;
 }
 
-QFuture<Result<Model>> FireworksClient::promoteCheckpoint(
-    PromoteParameters parameters, Progress progress)
-{
-    const auto promote = makePromote(parameters);
-    if (!promote)
-        return finishedFuture<Model>(promote.error());
-    const auto path = promotePath(parameters.name);
-    auto request = makeRequest("POST", "promote " + parameters.name, false);
-    request.url = m_http.url(*path);
-    request.body = QByteArray::fromStdString(encodePromote(*promote));
-    request.totalTimeout = 300s;
-    auto errand = Errand<Model>::start(this);
-    auto future = errand->future();
-    errand->awaitValue(m_http.send(std::move(request)),
-        [this, errand = errand.get(), progress = std::move(progress)](const HttpReply& reply) {
-            auto answer = decodePromoteAnswer(textOf(reply.body));
-            if (!answer) {
-                auto error = answer.error();
-                error.code = Error::Code::Unknown; // the server accepted something
-                error.next = "Reconcile, to see what the server did";
-                return errand->finish(std::move(error));
-            }
-            if (!answer->operation)
-                return errand->finish(*std::move(answer->model));
-            if (progress)
-                progress("accepted " + answer->operation->name);
-            awaitOperation(errand->shared_from_this(), *answer->operation, answer->model, progress,
-                std::make_shared<OperationPoll>());
-        });
-    return future;
-}
-
-QFuture<Result<Model>> FireworksClient::waitForOperation(
-    const std::string& operationName, Progress progress)
-{
-    auto errand = Errand<Model>::start(this);
-    auto future = errand->future();
-    LongOperation pending;
-    pending.name = operationName;
-    awaitOperation(errand, pending, {}, std::move(progress), std::make_shared<OperationPoll>());
-    return future;
-}
-
-QFuture<Result<LongOperation>> FireworksClient::getOperation(const std::string& operationName)
-{
-    auto request = getRequest(m_http, "/v1/" + operationName, {}, "read the operation");
-    return replyAs<LongOperation>(
-        m_http.send(std::move(request)), this, decodedBy(decodeOperation));
-}
-
-void FireworksClient::awaitOperation(std::shared_ptr<Errand<Model>> errand,
-    const LongOperation& seen, const std::optional<Model>& model, Progress progress,
-    std::shared_ptr<OperationPoll> poll)
-{
-    if (progress && !seen.statusMessage.empty() && seen.statusMessage != poll->lastMessage)
-        progress(seen.statusMessage);
-    poll->lastMessage = seen.statusMessage;
-    if (seen.isDone && seen.error)
-        return errand->finish(*seen.error);
-    if (seen.isDone && (seen.response || model))
-        return errand->finish(seen.response ? *seen.response : *model);
-    if (seen.isDone)
-        return errand->finish(Error { Error::Code::Unknown,
-            "The operation is done but names no model", {}, "Look for the model in the list", {} });
-    const bool isNear = isLoopback(m_http.url("/"));
-    const auto wait = std::min<std::chrono::milliseconds>(
-        isNear ? 100ms : 10s * (1 << std::min(poll->failures, 3)), 60s);
-    errand->after(wait, [this, errand = errand.get(), seen, model, progress, poll] {
-        errand->await(getOperation(seen.name),
-            [this, errand, seen, model, progress, poll](const Result<LongOperation>& now) {
-                if (now) {
-                    poll->failures = 0;
-                    return awaitOperation(errand->shared_from_this(), *now, model, progress, poll);
-                }
-                const auto code = now.error().code;
-                const bool isTransient = code == Error::Code::Unreachable
-                    || code == Error::Code::Backend || code == Error::Code::Quota;
-                if (isTransient && ++poll->failures < kMaxTransientPolls)
-                    return awaitOperation(errand->shared_from_this(), seen, model, progress, poll);
-                auto error = now.error();
-                error.code = Error::Code::Unknown; // the promotion goes on without us
-                error.unchanged.clear();
-                error.next = "Reconcile, to see whether the model exists";
-                errand->finish(std::move(error));
-            });
-    });
-}
-
 QFuture<Result<std::vector<Model>>> FireworksClient::listModels()
 {
     return listAll<Model>("models", decodeModels, "list the models");
@@ -374,7 +272,7 @@ QFuture<Result<Model>> FireworksClient::getModel(const std::string& model)
 QFuture<Status> FireworksClient::deleteModel(const std::string& model)
 {
     return call<std::monostate>(
-        model, "models", makeRequest("DELETE", "delete the model " + model, true), ignoredBody);
+        model, "models", makeRequest("DELETE", "delete the model " + model, false), ignoredBody);
 }
 
 } // namespace desk

@@ -56,6 +56,22 @@ namespace desk {
     return request;
 }
 
+/// A creation whose answer leaves open whether the id exists now.
+[[nodiscard]] inline bool mayHaveCreated(const Error& error)
+{
+    return error.code == Error::Code::Conflict || error.code == Error::Code::Unknown
+        || error.code == Error::Code::Backend || error.code == Error::Code::Malformed;
+}
+
+/// The error of such a creation when the id was not found: it may still come.
+[[nodiscard]] inline Error unsettled(Error error)
+{
+    error.code = Error::Code::Unknown;
+    error.unchanged = "It does not exist so far, and it was not sent again";
+    error.next = "Reconcile, to see whether it comes";
+    return error;
+}
+
 template <class T>
 [[nodiscard]] std::function<Result<T>(const HttpReply&)> decodedBy(
     Result<T> (*decode)(std::string_view))

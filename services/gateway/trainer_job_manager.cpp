@@ -6,21 +6,11 @@
 #include "services/gateway/gateway_calls.h"
 
 #include <QElapsedTimer>
-#include <QRandomGenerator>
 
 using namespace std::chrono_literals;
-using namespace Qt::StringLiterals;
 
 namespace desk {
 namespace {
-
-    using Endpoint = TrainerServiceEndpoint;
-
-    std::string autoJobId()
-    {
-        const auto digits = QString::number(QRandomGenerator::system()->generate(), 16);
-        return "training-api-service-" + digits.rightJustified(8, u'0').toStdString();
-    }
 
     Error notReady(const TrainerJob& job, const std::string& why, Error::Code code)
     {
@@ -34,29 +24,80 @@ namespace {
         return error;
     }
 
+    std::string stateWord(const TrainerJob& job)
+    {
+        return job.stateText.empty() ? std::string("an unknown state")
+                                     : readableState(job.stateText);
+    }
+
+    /// Ended, or ending: never ready by itself.
+    bool hasStopped(JobState state)
+    {
+        return state == JobState::Cancelling || state == JobState::Cancelled
+            || state == JobState::Completed || state == JobState::EarlyStopped
+            || state == JobState::Expired || state == JobState::Paused
+            || state == JobState::Deleting || state == JobState::DeletingCleaningUp;
+    }
+
+    bool isResumable(JobState state)
+    {
+        return state == JobState::Failed || state == JobState::Cancelled
+            || state == JobState::Paused || state == JobState::Completed;
+    }
+
 } // namespace
 
 /// One run of the readiness algorithm (gateway.md 2.5).
 struct TrainerJobManager::Wait : std::enable_shared_from_this<TrainerJobManager::Wait>
 {
-    Wait(FireworksClient& clientOfJob, ReadinessPolicy waitPolicy, QObject* guard)
+    Wait(FireworksClient& clientOfJob, ReadinessPolicy waitPolicy, Progress toTell, QObject* guard)
         : client(clientOfJob)
         , policy(waitPolicy)
-        , errand(Errand<Endpoint>::start(guard))
+        , progress(std::move(toTell))
+        , errand(Errand<TrainerServiceEndpoint>::start(guard))
     {
         sinceStart.start();
     }
     void look(const std::string& job)
     {
-        errand->awaitValue(client.getJob(job),
-            [self = shared_from_this(), job](const TrainerJob& seen) { self->judge(job, seen); });
+        errand->await(
+            client.getJob(job), [self = shared_from_this(), job](Result<TrainerJob> seen) {
+                if (seen)
+                    return self->judge(job, *seen);
+                // The client has asked several times already; the job does not depend on us.
+                const bool isAway = seen.error().code == Error::Code::Unreachable
+                    || seen.error().code == Error::Code::Backend
+                    || seen.error().code == Error::Code::Quota;
+                if (!isAway || self->sinceStart.hasExpired(self->policy.readinessBudget.count()))
+                    return self->errand->finish(seen.error());
+                self->later(job);
+            });
+    }
+    void tell(const TrainerJob& seen)
+    {
+        if (!progress)
+            return;
+        if (seen.state != lastState)
+            progress(stateWord(seen));
+        lastState = seen.state;
+        if (seen.statusMessage.rfind("Warning:", 0) == 0 && seen.statusMessage != lastWarning)
+            progress(seen.statusMessage);
+        lastWarning = seen.statusMessage;
     }
     void judge(const std::string& job, const TrainerJob& seen)
     {
+        tell(seen);
         if (seen.state == JobState::Deleted || seen.state == JobState::Archived)
             return errand->finish(notReady(seen, "is archived", Error::Code::NotFound));
         if (seen.state == JobState::Failed)
             return errand->finish(notReady(seen, "failed", Error::Code::Backend));
+        if (hasStopped(seen.state)) {
+            if (sinceStart.hasExpired(policy.settle.count()))
+                return errand->finish(
+                    notReady(seen, "stopped before it became ready; it is " + stateWord(seen),
+                        Error::Code::Backend));
+            return later(job);
+        }
         if (seen.state == JobState::Pending) {
             if (sinceStart.hasExpired(policy.pendingBudget.count()))
                 return errand->finish(
@@ -83,7 +124,7 @@ struct TrainerJobManager::Wait : std::enable_shared_from_this<TrainerJobManager:
             [self = shared_from_this(), job, seen, baseUrl, isGateway](
                 const Result<HttpReply>& reply) {
                 if (reply && reply->status == 200)
-                    return self->errand->finish(Endpoint { seen.name,
+                    return self->errand->finish(TrainerServiceEndpoint { seen.name,
                         std::string(lastSegment(seen.name)), baseUrl, seen.maxContextLength });
                 auto handle = seen.directRouteHandle;
                 while (!handle.empty() && handle.back() == '/')
@@ -110,9 +151,65 @@ struct TrainerJobManager::Wait : std::enable_shared_from_this<TrainerJobManager:
 
     FireworksClient& client;
     ReadinessPolicy policy;
-    std::shared_ptr<Errand<Endpoint>> errand;
+    Progress progress;
+    std::shared_ptr<Errand<TrainerServiceEndpoint>> errand;
+    JobState lastState = JobState::Unspecified;
+    std::string lastWarning;
     QElapsedTimer sinceStart;
     QElapsedTimer sincePlaced;
+};
+
+/// reconnectAndWait: until the job runs or can be resumed.
+struct TrainerJobManager::Reconnect : std::enable_shared_from_this<TrainerJobManager::Reconnect>
+{
+    Reconnect(TrainerJobManager& owner, std::string jobName, Progress toTell)
+        : manager(owner)
+        , job(std::move(jobName))
+        , progress(std::move(toTell))
+        , errand(Errand<TrainerServiceEndpoint>::start(&owner))
+    {
+        sinceStart.start();
+    }
+    void look()
+    {
+        errand->await(manager.m_client.getJob(job),
+            [self = shared_from_this()](const Result<TrainerJob>& seen) { self->judge(seen); });
+    }
+    void judge(const Result<TrainerJob>& seen)
+    {
+        const bool isLate = sinceStart.hasExpired(manager.m_policy.resumableBudget.count());
+        if (!seen) {
+            const bool isFinal = seen.error().code == Error::Code::NotFound
+                || seen.error().code == Error::Code::Auth;
+            if (isFinal || isLate)
+                return errand->finish(seen.error());
+            return again();
+        }
+        const auto end = [self = shared_from_this()](Result<TrainerServiceEndpoint> endpoint) {
+            self->errand->finish(std::move(endpoint));
+        };
+        if (seen->state == JobState::Running || seen->state == JobState::Idle)
+            return errand->await(manager.waitForExisting(job, progress), end);
+        if (isResumable(seen->state))
+            return errand->await(manager.resumeAndWait(job, progress), end);
+        if (seen->state == JobState::Deleted || seen->state == JobState::Archived)
+            return errand->finish(notReady(*seen, "is archived", Error::Code::NotFound));
+        if (isLate)
+            return errand->finish(
+                notReady(*seen, "is stuck in " + stateWord(*seen), Error::Code::Backend));
+        again();
+    }
+    void again()
+    {
+        // Twice the interval of readiness, as the SDK waits here.
+        errand->after(manager.m_policy.poll * 2, [self = shared_from_this()] { self->look(); });
+    }
+
+    TrainerJobManager& manager;
+    std::string job;
+    Progress progress;
+    std::shared_ptr<Errand<TrainerServiceEndpoint>> errand;
+    QElapsedTimer sinceStart;
 };
 
 TrainerJobManager::TrainerJobManager(FireworksClient& client, QObject* parent)
@@ -123,29 +220,39 @@ TrainerJobManager::TrainerJobManager(FireworksClient& client, QObject* parent)
         m_policy.poll = 100ms;
 }
 
-QFuture<Result<Endpoint>> TrainerJobManager::createAndWait(CreateJob request)
+TrainerJobManager::Endpoint TrainerJobManager::createAndWait(CreateJob request, Progress progress)
 {
     if (request.jobId.empty())
-        request.jobId = autoJobId();
-    auto wait = std::make_shared<Wait>(m_client, m_policy, this);
+        request.jobId = newJobId();
+    auto wait = std::make_shared<Wait>(m_client, m_policy, std::move(progress), this);
     wait->errand->awaitValue(m_client.createJob(std::move(request)),
         [wait](const TrainerJob& job) { wait->look(job.name); });
     return wait->errand->future();
 }
 
-QFuture<Result<Endpoint>> TrainerJobManager::waitForExisting(const std::string& job)
+TrainerJobManager::Endpoint TrainerJobManager::waitForExisting(
+    const std::string& job, Progress progress)
 {
-    auto wait = std::make_shared<Wait>(m_client, m_policy, this);
+    auto wait = std::make_shared<Wait>(m_client, m_policy, std::move(progress), this);
     wait->look(job);
     return wait->errand->future();
 }
 
-QFuture<Result<Endpoint>> TrainerJobManager::resumeAndWait(const std::string& job)
+TrainerJobManager::Endpoint TrainerJobManager::resumeAndWait(
+    const std::string& job, Progress progress)
 {
-    auto wait = std::make_shared<Wait>(m_client, m_policy, this);
+    auto wait = std::make_shared<Wait>(m_client, m_policy, std::move(progress), this);
     wait->errand->awaitValue(
         m_client.resumeJob(job), [wait](const TrainerJob& resumed) { wait->look(resumed.name); });
     return wait->errand->future();
+}
+
+TrainerJobManager::Endpoint TrainerJobManager::reconnectAndWait(
+    const std::string& job, Progress progress)
+{
+    auto reconnect = std::make_shared<Reconnect>(*this, job, std::move(progress));
+    reconnect->look();
+    return reconnect->errand->future();
 }
 
 } // namespace desk
