@@ -2,6 +2,7 @@
 #include "services/codecs/cli_codec.h"
 
 #include "services/codecs/json_read.h"
+#include "services/core/promotability.h"
 #include "services/core/resource_name.h"
 
 #include <cmath>
@@ -124,6 +125,7 @@ std::string encodeCliJob(const CliJob& row)
     out["run_dir"] = cliText(row.runDir);
     out["checkpoints"] = cliKnown(row.checkpoints);
     out["source"] = cliText(row.source);
+    out["endpoint"] = cliText(row.endpoint);
     return toText(out);
 }
 
@@ -289,17 +291,8 @@ std::string withCliWarnings(std::string object, std::span<const std::string> war
 
 std::string whyNotPromotable(const Checkpoint& checkpoint)
 {
-    if (checkpoint.isPromotable)
-        return {};
-    switch (checkpoint.type) {
-    case CheckpointType::Training:
-    case CheckpointType::TrainingLora:
-        return "a train state is for resuming; promote a base save instead";
-    case CheckpointType::InferenceArcV2:
-        return "a full-parameter delta is no whole model; promote a base save instead";
-    default:
-        return "the server says that it is not promotable";
-    }
+    const auto may = promotabilityOf(checkpoint);
+    return may.isPromotable ? std::string() : may.reason;
 }
 
 } // namespace desk

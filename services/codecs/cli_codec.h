@@ -30,6 +30,7 @@ struct CliJob
     std::string runDir;
     std::optional<std::int64_t> checkpoints;
     std::string source; ///< where the row was read: the connection's name
+    std::string endpoint; ///< base URL of the trainer once it answered; else empty
 };
 
 struct CliCheckpoint

@@ -108,7 +108,8 @@ public:
             return finishedFuture(Result<OperationPlan>(services.error()));
         auto errand = Errand<OperationPlan>::start(this);
         auto future = errand->future();
-        errand->awaitValue(gatherFacts(draft, *services, environment, control, this),
+        errand->awaitValue(
+            gatherFacts(draft, *services, environment, control, historyOf(draft), this),
             [this, errand = errand.get(), draft](OperationFacts facts) {
                 facts.now = clock.now();
                 for (const auto& operation : std::as_const(operations)) {
@@ -120,6 +121,25 @@ public:
                 errand->finish(std::move(made));
             });
         return future;
+    }
+
+    /// What a deployment was loaded with, newest first, each once.
+    std::vector<std::string> historyOf(const OperationDraft& draft) const
+    {
+        std::vector<std::string> subjects;
+        if (draft.kind != OperationKind::Previous)
+            return subjects;
+        for (const auto& operation : operations) {
+            const bool isLoad = operation.kind == OperationKind::Hotload
+                || operation.kind == OperationKind::Previous;
+            if (!isLoad || operation.target != draft.target
+                || operation.state != OperationState::Succeeded
+                || operation.connection != draft.connection
+                || std::find(subjects.begin(), subjects.end(), operation.subject) != subjects.end())
+                continue;
+            subjects.push_back(operation.subject);
+        }
+        return subjects;
     }
 
     QFuture<Result<Operation>> commit(const OperationPlan& reviewed)
@@ -208,6 +228,8 @@ private:
         operation.updated = operation.created;
         operation.stages.push_back(
             { "sent", operation.created, "journal record synced to disk first, then the request" });
+        for (const auto& warning : plan.warnings)
+            operation.stages.push_back({ "warning", operation.created, warning });
         // Connected before the record is written: afterwards nothing may stop the sending.
         const auto services = environment.connect(operation.connection);
         if (!services)
@@ -264,7 +286,9 @@ private:
             operation.stages.push_back({ stage, clock.now(), detail });
             operation.state =
                 stage == "accepted" ? OperationState::Accepted : OperationState::Running;
-            if (operation.kind != OperationKind::Hotload || stage == "accepted")
+            const bool isLoad = operation.kind == OperationKind::Hotload
+                || operation.kind == OperationKind::Previous;
+            if (!isLoad || stage == "accepted")
                 operation.stage = stage == "running" ? detail : stage;
         });
         writeDown(id);
@@ -322,7 +346,13 @@ private:
         auto errand = Errand<Operation>::start(this);
         auto future = errand->future();
         lookups.insert(id, future);
-        onFinished(lookUpEffect(*operation, *services, socketOf(*operation), control, clock, this),
+        const auto progress = [this, id](const std::string& detail) {
+            const auto now = find(id);
+            if (now && !isFinal(now->state))
+                addStage(id, "running", detail);
+        };
+        onFinished(lookUpEffect(
+                       *operation, *services, socketOf(*operation), control, clock, progress, this),
             this, [this, id, errand](const Result<OperationOutcome>& outcome) {
                 lookups.remove(id);
                 if (!outcome)

@@ -22,13 +22,15 @@ namespace {
         using Step = std::function<void()>;
 
         FactGathering(OperationDraft draft, ConnectionServices services,
-            OperationEnvironment environment, ControlSocket& control)
+            OperationEnvironment environment, ControlSocket& control,
+            std::vector<std::string> history)
             : m_draft(std::move(draft))
             , m_services(std::move(services))
             , m_environment(std::move(environment))
             , m_control(control)
         {
             m_facts.connection = m_services.connection;
+            m_facts.history = std::move(history);
         }
 
         void run(const Job& errand)
@@ -44,10 +46,24 @@ namespace {
                 });
             case OperationKind::Hotload:
                 return readJob([this] {
-                    readCheckpoints([this] { readDeployment([this] { readReplicas(); }); });
+                    readCheckpoints(
+                        [this] { readDeployment([this] { readReplicas([this] { end(); }); }); });
                 });
-            case OperationKind::Create:
+            case OperationKind::Previous:
+                return readDeployment([this] { readReplicas([this] { findPrevious(); }); });
+            case OperationKind::Scale:
+                return readDeployment([this] { end(); });
+            case OperationKind::Extend:
+                return readJob([this] { readCheckpoints([this] { readRoute(); }); });
             case OperationKind::Delete:
+                if (parameter(m_draft, "resource") == "checkpoint")
+                    return readJob([this] {
+                        readCheckpoints([this] {
+                            readModels([this] { readDeployments([this] { readServed(); }); });
+                        });
+                    });
+                [[fallthrough]];
+            case OperationKind::Create:
                 return readJob(
                     [this] { readModels([this] { readDeployments([this] { end(); }); }); });
             default:
@@ -115,13 +131,14 @@ namespace {
                 [this](Deployment row) { m_facts.deployment = std::move(row); }, std::move(next));
         }
 
-        void readReplicas()
+        void readReplicas(Step next)
         {
             if (!m_facts.deployment || !m_facts.deployment->enablesHotLoad)
-                return end();
+                return next();
             m_errand->await(m_services.deployments->hotloadStatus(
                                 m_facts.deployment->name, m_facts.deployment->baseModel),
-                [self = shared_from_this()](Result<std::vector<Replica>> replicas) {
+                [self = shared_from_this(), next = std::move(next)](
+                    Result<std::vector<Replica>> replicas) {
                     // A deployment that is still starting may not answer; the check then says
                     // unknown.
                     if (replicas) {
@@ -130,6 +147,54 @@ namespace {
                     } else {
                         self->m_facts.problems.push_back(replicas.error().message);
                     }
+                    next();
+                });
+        }
+
+        /// What was loaded before the snapshot that is served now.
+        void findPrevious()
+        {
+            const auto served =
+                m_facts.deployment ? commonIdentity(m_facts.deployment->replicas) : std::string {};
+            for (const auto& subject : m_facts.history) {
+                if (m_facts.previous.empty() && lastSegment(subject) != served)
+                    m_facts.previous = subject;
+            }
+            if (m_facts.previous.empty())
+                return end();
+            m_draft.subject = m_facts.previous;
+            readJob([this] { readCheckpoints([this] { end(); }); });
+        }
+
+        /// Replicas of every deployment of the checkpoint's job: none may serve what is deleted.
+        void readServed(std::size_t at = 0)
+        {
+            auto& rows = m_facts.deployments;
+            while (at < rows.size()
+                && (!rows[at].enablesHotLoad || rows[at].hotLoadTrainerJob != jobOf(m_draft)))
+                ++at;
+            if (at >= rows.size())
+                return readRoute();
+            m_errand->await(
+                m_services.deployments->hotloadStatus(rows[at].name, rows[at].baseModel),
+                [self = shared_from_this(), at](Result<std::vector<Replica>> replicas) {
+                    if (replicas)
+                        self->m_facts.deployments[at].replicas = *std::move(replicas);
+                    self->readServed(at + 1);
+                });
+        }
+
+        void readRoute()
+        {
+            const auto* row = findCheckpoint(m_facts.checkpoints, m_draft.target);
+            if (row == nullptr)
+                return end();
+            m_errand->await(m_services.client->checkpointRoute(*row),
+                [self = shared_from_this()](Result<std::string> route) {
+                    if (route)
+                        self->m_facts.checkpointRoute = *std::move(route);
+                    else
+                        self->m_facts.routeProblem = route.error().message;
                     self->end();
                 });
         }
@@ -159,7 +224,10 @@ namespace {
 
         void end()
         {
-            if (m_draft.kind == OperationKind::Promote || m_draft.kind == OperationKind::Hotload) {
+            const bool isOfCheckpoint = m_draft.kind == OperationKind::Promote
+                || m_draft.kind == OperationKind::Hotload
+                || m_draft.kind == OperationKind::Previous;
+            if (isOfCheckpoint && !m_draft.subject.empty()) {
                 const auto* row = findCheckpoint(m_facts.checkpoints, m_draft.subject);
                 const auto step = row ? stepOf(*row) : std::nullopt;
                 if (step && m_environment.lossAt)
@@ -172,7 +240,7 @@ namespace {
             m_errand->finish(std::move(m_facts));
         }
 
-        const OperationDraft m_draft;
+        OperationDraft m_draft; // the subject of Previous is found on the way
         const ConnectionServices m_services;
         const OperationEnvironment m_environment;
         ControlSocket& m_control;
@@ -191,8 +259,15 @@ namespace {
             if (const auto name = parseCheckpointName(draft.subject); !name)
                 return usage(name.error());
         }
+        const bool isAboutCheckpoint = draft.kind == OperationKind::Extend
+            || (draft.kind == OperationKind::Delete
+                && parameter(draft, "resource") == "checkpoint");
+        if (isAboutCheckpoint) {
+            if (const auto name = parseCheckpointName(draft.target); !name)
+                return usage(name.error());
+        }
         const bool isAboutJob = draft.kind == OperationKind::Save
-            || draft.kind == OperationKind::Cancel
+            || draft.kind == OperationKind::Cancel || draft.kind == OperationKind::Resume
             || (draft.kind == OperationKind::Delete && parameter(draft, "resource") == "job");
         if (isAboutJob) {
             if (const auto name = parseJobName(draft.target); !name)
@@ -211,16 +286,25 @@ std::string parameter(const OperationDraft& draft, const char* key, const char* 
 
 std::string jobOf(const OperationDraft& draft)
 {
+    const auto jobOfCheckpoint = [](const std::string& checkpoint) {
+        const auto name = parseCheckpointName(checkpoint);
+        return name ? name->jobName().toString() : std::string {};
+    };
     switch (draft.kind) {
     case OperationKind::Promote:
-    case OperationKind::Hotload: {
-        const auto name = parseCheckpointName(draft.subject);
-        return name ? name->jobName().toString() : std::string {};
-    }
+    case OperationKind::Hotload:
+    case OperationKind::Previous:
+        return jobOfCheckpoint(draft.subject);
+    case OperationKind::Extend:
+        return jobOfCheckpoint(draft.target);
     case OperationKind::Create:
         return parameter(draft, "job");
     case OperationKind::Delete:
+        if (parameter(draft, "resource") == "checkpoint")
+            return jobOfCheckpoint(draft.target);
         return parameter(draft, "resource") == "job" ? draft.target : std::string {};
+    case OperationKind::Scale:
+        return {};
     default:
         return draft.target;
     }
@@ -229,7 +313,8 @@ std::string jobOf(const OperationDraft& draft)
 std::string deploymentOf(const OperationDraft& draft, const std::string& account)
 {
     std::string name;
-    if (draft.kind == OperationKind::Hotload)
+    if (draft.kind == OperationKind::Hotload || draft.kind == OperationKind::Previous
+        || draft.kind == OperationKind::Scale)
         name = parameter(draft, "deployment", draft.target.c_str());
     else if (draft.kind == OperationKind::Create)
         name = parameter(draft, "name");
@@ -242,14 +327,14 @@ std::string deploymentOf(const OperationDraft& draft, const std::string& account
 
 QFuture<Result<OperationFacts>> gatherFacts(const OperationDraft& draft,
     ConnectionServices services, const OperationEnvironment& environment, ControlSocket& control,
-    QObject* guard)
+    std::vector<std::string> history, QObject* guard)
 {
     if (const auto fine = namesAreFine(draft); !fine)
         return finishedFuture(Result<OperationFacts>(fine.error()));
     auto errand = Errand<OperationFacts>::start(guard);
     auto future = errand->future();
-    auto gathering =
-        std::make_shared<FactGathering>(draft, std::move(services), environment, control);
+    auto gathering = std::make_shared<FactGathering>(
+        draft, std::move(services), environment, control, std::move(history));
     gathering->run(errand);
     return future;
 }

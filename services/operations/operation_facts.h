@@ -38,16 +38,23 @@ struct OperationFacts
     std::optional<double> loss; ///< of the run at the checkpoint's step
     std::optional<double> bestLoss;
     std::optional<std::string> verified;
+    std::optional<std::string>
+        checkpointRoute; ///< extend, delete: FireworksClient::checkpointRoute
+    std::string routeProblem; ///< why it is not there
+    /// Previous: checkpoints that the deployment was loaded with, newest first, from the journal.
+    std::vector<std::string> history;
+    std::string previous; ///< the one that it goes back to; empty: none
     std::vector<Operation> open; ///< not in a final state, of this connection
     std::vector<std::string> problems; ///< lists that could not be read, in words
 };
 
 /// Reads what the checks of a draft need, one after another, through the connection's clients.
 /// Errors: Usage for a draft whose names are malformed; Unreachable, Auth and the like when the
-/// connection does not answer. OWNERSHIP: `guard` ends the work when it goes.
+/// connection does not answer. `history`: as in OperationFacts. OWNERSHIP: `guard` ends the work
+/// when it goes.
 [[nodiscard]] QFuture<Result<OperationFacts>> gatherFacts(const OperationDraft& draft,
     ConnectionServices services, const OperationEnvironment& environment, ControlSocket& control,
-    QObject* guard);
+    std::vector<std::string> history, QObject* guard);
 
 /// The job that a draft is about (full name); empty if none.
 [[nodiscard]] std::string jobOf(const OperationDraft& draft);

@@ -20,6 +20,7 @@ namespace {
     constexpr std::chrono::milliseconds kLookAgain { 500 };
     constexpr std::chrono::seconds kLookFor { 10 };
     constexpr std::chrono::minutes kRemotePatience { 10 };
+    constexpr std::chrono::minutes kFollowModel { 30 }; // gateway.md 3.6
     // Clocks of two machines may differ this much.
     constexpr std::chrono::minutes kClockSlack { 2 };
 
@@ -100,7 +101,8 @@ std::optional<OperationOutcome> hotloadEffect(
     } else {
         const bool isUnderWay =
             std::any_of(replicas.begin(), replicas.end(), [&](const Replica& replica) {
-                return replica.targetSnapshot == identity || replica.currentSnapshot == identity;
+                return replica.targetSnapshot == identity || replica.currentSnapshot == identity
+                    || servesSnapshot(replica, identity);
             });
         if (!isUnderWay)
             return std::nullopt;
@@ -136,6 +138,28 @@ std::optional<OperationOutcome> saveEffect(
     return std::nullopt;
 }
 
+std::optional<OperationOutcome> extendEffect(
+    const Operation& operation, const std::vector<Checkpoint>& rows)
+{
+    const auto* row = findCheckpoint(rows, operation.target);
+    if (row == nullptr)
+        return failedWith("The checkpoint is gone", "Save it again from the run");
+    const auto ttl = textIn(operation, "ttl_seconds");
+    const auto seconds = wholeNumberOf(ttl);
+    CliCheckpoint shown;
+    shown.checkpoint = *row;
+    shown.whyNot = whyNotPromotable(*row);
+    if (ttl == "never")
+        return row->expires ? std::nullopt : std::optional(succeeded(encodeCliCheckpoint(shown)));
+    if (!row->expires || !seconds)
+        return std::nullopt;
+    // The server counts from when the request reached it.
+    const auto wanted = operation.created + std::chrono::seconds(*seconds);
+    const bool isIt =
+        *row->expires + kClockSlack >= wanted && *row->expires <= wanted + kClockSlack;
+    return isIt ? std::optional(succeeded(encodeCliCheckpoint(shown))) : std::nullopt;
+}
+
 namespace {
 
     /// One reconciliation: looks until something is known or the time is over.
@@ -145,12 +169,14 @@ namespace {
         using Job = Errand<OperationOutcome>;
 
         EffectLookup(Operation operation, ConnectionServices services, QString controlSocket,
-            ControlSocket& control, const Clock& clock)
+            ControlSocket& control, const Clock& clock,
+            std::function<void(const std::string&)> progress)
             : m_operation(std::move(operation))
             , m_services(std::move(services))
             , m_controlSocket(std::move(controlSocket))
             , m_control(control)
             , m_clock(clock)
+            , m_progress(std::move(progress))
         {
         }
 
@@ -177,10 +203,12 @@ namespace {
             case OperationKind::Promote:
                 return read<std::vector<Model>>(
                     m_services.client->listModels(), [this](const std::vector<Model>& models) {
-                        conclude(promoteEffect(m_operation, models),
-                            "The server has no model " + textIn(m_operation, "model_id"));
+                        if (!followModel(models))
+                            conclude(promoteEffect(m_operation, models),
+                                "The server has no model " + textIn(m_operation, "model_id"));
                     });
             case OperationKind::Hotload:
+            case OperationKind::Previous:
                 return read<std::vector<Replica>>(
                     m_services.deployments->hotloadStatus(m_operation.target, baseModel()),
                     [this](const std::vector<Replica>& replicas) {
@@ -188,14 +216,94 @@ namespace {
                             "No replica serves or loads " + identityOf(m_operation));
                     });
             case OperationKind::Create:
+                if (textIn(m_operation, "resource") == "job")
+                    return lookForJob();
                 return lookForDeployment();
             case OperationKind::Delete:
                 return lookForRemains();
             case OperationKind::Cancel:
+            case OperationKind::Resume:
                 return lookAtJob();
-            default:
-                finish(stillUnknown("This kind of operation cannot be looked up"));
+            case OperationKind::Scale:
+                return lookAtReplicas();
+            case OperationKind::Extend:
+                return lookAtCheckpoint();
             }
+        }
+
+        /// True if the model is there and on its way, and will be looked at again.
+        bool followModel(const std::vector<Model>& models)
+        {
+            const auto wanted = outputModelOf(m_operation);
+            const auto it = std::find_if(models.begin(), models.end(),
+                [&](const Model& model) { return model.name == wanted; });
+            const bool isComing = it != models.end() && !it->state.empty() && it->state != "READY"
+                && (it->promotedFrom.empty() || it->promotedFrom == m_operation.subject);
+            if (!isComing || m_clock.now() - m_began > kFollowModel)
+                return false;
+            if (m_progress && std::exchange(m_told, it->state) != it->state)
+                m_progress(it->state);
+            m_errand->after(kLookAgain, [self = shared_from_this()] { self->look(); });
+            return true;
+        }
+
+        void lookForJob()
+        {
+            m_errand->await(m_services.client->getJob(m_operation.target),
+                [self = shared_from_this()](const Result<TrainerJob>& job) {
+                    if (!job && job.error().code == Error::Code::NotFound)
+                        return self->conclude(std::nullopt,
+                            "The server has no job " + shortName(self->m_operation.target));
+                    if (!job)
+                        return self->m_errand->finish(job.error());
+                    if (isGone(*job))
+                        return self->finish(failedWith("The job is deleted", "Create another one"));
+                    CliJob row;
+                    row.job = *job;
+                    self->finish(succeeded(encodeCliJob(row)));
+                });
+        }
+
+        void lookAtReplicas()
+        {
+            m_errand->await(m_services.deployments->get(m_operation.target),
+                [self = shared_from_this()](const Result<Deployment>& row) {
+                    if (!row)
+                        return self->m_errand->finish(row.error());
+                    const auto wanted = wholeNumberOf(textIn(self->m_operation, "replicas"));
+                    const auto count = row->replicaCount.value_or(-1);
+                    if (wanted && count == *wanted)
+                        return self->finish(succeeded(encodeCliDeployment(*row)));
+                    self->conclude(
+                        std::nullopt, "The deployment has " + std::to_string(count) + " replicas");
+                });
+        }
+
+        void lookAtCheckpoint()
+        {
+            const auto name = parseCheckpointName(m_operation.target);
+            if (!name)
+                return finish(failedWith(name.error().message, {}));
+            read<std::vector<Checkpoint>>(
+                m_services.client->listCheckpoints(name->jobName().toString()),
+                [this](const std::vector<Checkpoint>& rows) {
+                    conclude(extendEffect(m_operation, rows),
+                        "The checkpoint's expiry is not the one asked for");
+                });
+        }
+
+        void lookForCheckpoint()
+        {
+            const auto name = parseCheckpointName(m_operation.target);
+            if (!name)
+                return finish(failedWith(name.error().message, {}));
+            read<std::vector<Checkpoint>>(
+                m_services.client->listCheckpoints(name->jobName().toString()),
+                [this](const std::vector<Checkpoint>& rows) {
+                    if (findCheckpoint(rows, m_operation.target) == nullptr)
+                        return finish(succeeded({}));
+                    conclude(std::nullopt, shortName(m_operation.target) + " is still there");
+                });
         }
 
         template <class T, class Take>
@@ -281,6 +389,8 @@ namespace {
                 lookFor(m_services.client->getJob(m_operation.target));
             else if (resource == "deployment")
                 lookFor(m_services.deployments->get(m_operation.target));
+            else if (resource == "checkpoint")
+                lookForCheckpoint();
             else
                 lookFor(m_services.client->getModel(m_operation.target));
         }
@@ -291,7 +401,11 @@ namespace {
                 [self = shared_from_this()](const Result<TrainerJob>& job) {
                     if (!job)
                         return self->m_errand->finish(job.error());
-                    if (job->state == JobState::Cancelled || job->state == JobState::Cancelling)
+                    const bool isResume = self->m_operation.kind == OperationKind::Resume;
+                    const bool isCanceled =
+                        job->state == JobState::Cancelled || job->state == JobState::Cancelling;
+                    if (isResume ? !isOver(job->state) && job->state != JobState::Paused
+                                 : isCanceled)
                         return self->finish(succeeded({}));
                     self->conclude(std::nullopt, "The job is " + readableState(job->stateText));
                 });
@@ -332,6 +446,8 @@ namespace {
         const QString m_controlSocket;
         ControlSocket& m_control;
         const Clock& m_clock;
+        const std::function<void(const std::string&)> m_progress;
+        std::string m_told;
         Job* m_errand = nullptr; // held by the step that is under way
         Time m_began {};
     };
@@ -340,12 +456,12 @@ namespace {
 
 QFuture<Result<OperationOutcome>> lookUpEffect(const Operation& operation,
     ConnectionServices services, QString controlSocket, ControlSocket& control, const Clock& clock,
-    QObject* guard)
+    std::function<void(const std::string& detail)> progress, QObject* guard)
 {
     auto errand = Errand<OperationOutcome>::start(guard);
     auto future = errand->future();
-    auto lookup = std::make_shared<EffectLookup>(
-        operation, std::move(services), std::move(controlSocket), control, clock);
+    auto lookup = std::make_shared<EffectLookup>(operation, std::move(services),
+        std::move(controlSocket), control, clock, std::move(progress));
     lookup->run(errand);
     return future;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "services/codecs/hotload_codec.h"
 #include "services/core/records.h"
 #include "services/core/result.h"
 #include "services/operations/operation_center.h"
@@ -11,6 +12,8 @@
 #include <QTimer>
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -58,8 +61,20 @@ private:
     void save();
     void promote();
     void hotload();
-    void waitForReplicas();
+    void previous();
+    void loadChain(const std::vector<std::string>& chain, std::size_t at, HotloadRequest request);
+    void post(const HotloadRequest& request, std::function<void()> taken);
+    void waitForReplicas(const std::string& identity, std::function<void()> then);
+    void loaded();
+    [[nodiscard]] std::string hotloadModel() const;
     void create();
+    void createJob();
+    void resume();
+    void followJob(const Result<TrainerJob>& job);
+    void scale();
+    void extend();
+    void withCheckpoint(std::function<void(const Checkpoint&)> then,
+        std::function<void(const Error&)> otherwise = {});
     void waitForDeployment(const std::string& lastSummary);
     void remove();
     void cancelJob();
@@ -67,12 +82,14 @@ private:
     void succeed(std::string result);
     void fail(const Error& error);
     void end(OperationOutcome outcome);
-    void noteReplicas(const HotloadProgress& progress);
+    void noteReplicas(const HotloadProgress& progress, const std::string& identity);
     void heard(); ///< the other side answered
     void listen(); ///< begins to notice that it does not answer any more
     void checkSilence();
     [[nodiscard]] bool wantsWait() const;
     [[nodiscard]] std::string text(const char* key) const;
+    /// A positive number of a parameter, at most ten years.
+    [[nodiscard]] std::int64_t seconds(const char* key, std::int64_t fallback) const;
 
     Operation m_operation;
     ConnectionServices m_services;

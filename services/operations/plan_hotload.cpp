@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "services/codecs/hotload_codec.h"
 #include "services/core/resource_name.h"
-#include "services/operations/preflight.h"
+#include "services/operations/hotload_checks.h"
 
 #include <algorithm>
 
@@ -23,19 +22,10 @@ namespace {
         return identity.empty() ? none : identity;
     }
 
-    /// "all", or what the replicas serve when they differ.
-    std::string servedWords(const std::vector<Replica>& replicas)
+    std::string replicaName(const std::vector<Replica>& replicas, std::size_t at)
     {
-        if (replicas.empty())
-            return "no replica";
-        const auto common = commonIdentity(replicas);
-        if (!common.empty())
-            return common;
-        std::string words;
-        for (const auto& replica : replicas)
-            words += (words.empty() ? "" : ", ") + replica.identity + ": "
-                + identityOr(replica.currentSnapshot, "base model");
-        return words;
+        const auto& name = replicas[at].identity;
+        return name.empty() ? "replica " + std::to_string(at + 1) : name;
     }
 
     void checkDeployment(CheckList& checks, const OperationFacts& facts)
@@ -109,27 +99,24 @@ namespace {
             "Choose a deployment of the same base model");
     }
 
-    void checkNotLoading(
-        CheckList& checks, const OperationFacts& facts, const std::string& identity)
+    /// "which 1 of 2 replicas hold; replica 2 holds step-10 (error, target step-11)"
+    std::string confirmedWords(const std::vector<Replica>& replicas, const std::string& parent)
     {
-        if (!facts.deployment)
-            return;
-        for (const auto& replica : facts.deployment->replicas) {
-            if (isAtRest(replica.stage))
+        std::size_t confirmed = 0;
+        std::string others;
+        for (std::size_t i = 0; i < replicas.size(); ++i) {
+            const auto& replica = replicas[i];
+            if (replica.currentSnapshot == parent) {
+                ++confirmed;
                 continue;
-            return checks.fail("loading", "No load in progress",
-                replica.identity + " is " + replica.stage + ' ' + replica.targetSnapshot,
-                "Wait until that load has ended");
+            }
+            others += (others.empty() ? "" : ", ") + replicaName(replicas, i) + " holds "
+                + identityOr(replica.currentSnapshot, "the base model");
+            if (!isAtRest(replica.stage) || replica.stage == "error")
+                others += " (" + replica.stage + ", target " + replica.targetSnapshot + ')';
         }
-        checks.pass("loading", "No load in progress", "all replicas are at rest");
-        for (const auto& replica : facts.deployment->replicas) {
-            if (replica.stage != "error")
-                continue;
-            const bool isSame = replica.targetSnapshot == identity;
-            return checks.warn("last_error", "Last load",
-                (isSame ? "it failed before on " : "an older load failed on ") + replica.identity
-                    + (replica.error.empty() ? "" : ": " + replica.error));
-        }
+        return "which " + std::to_string(confirmed) + " of " + std::to_string(replicas.size())
+            + " replicas hold; " + others;
     }
 
     struct Chain
@@ -179,10 +166,11 @@ namespace {
                 facts.checkpoints, row.name.substr(0, row.name.size() - id.size()) + row.parent);
             const bool isBase = parent && parent->type == CheckpointType::InferenceBase;
             checks.fail(kId, kTitle,
-                "the delta stands on " + row.parent + ", the replicas hold "
-                    + servedWords(facts.deployment->replicas),
-                isBase ? "Load its base " + row.parent + " first"
-                       : "Load " + row.parent + " first; the chain begins at a base");
+                "the delta stands on " + row.parent + ", "
+                    + confirmedWords(facts.deployment->replicas, row.parent),
+                (isBase ? "Load its base " + row.parent + " first"
+                        : "Load " + row.parent + " first; the chain begins at a base")
+                    + ", or save and load a full snapshot");
         }
         return { true, row.parent };
     }
@@ -206,17 +194,6 @@ namespace {
             return checks.warn("newer", "No newer snapshot", shortName(other.name) + " is newer");
         }
         checks.pass("newer", "No newer snapshot", "it is the newest of the job");
-    }
-
-    ResetPromptCache resetOf(const OperationDraft& draft)
-    {
-        const auto word = parameter(draft, "reset_prompt_cache", "all");
-        // "all" is the default of the wire in both of its spellings; the boolean is the older one.
-        if (word == "all")
-            return true;
-        if (word == "none")
-            return false;
-        return word;
     }
 
     void addHotloadEffect(CheckList& checks, const OperationPlan& plan, const OperationFacts& facts,
@@ -248,6 +225,75 @@ namespace {
 
 } // namespace
 
+std::string servedWords(const std::vector<Replica>& replicas)
+{
+    if (replicas.empty())
+        return "no replica";
+    const auto common = commonIdentity(replicas);
+    if (!common.empty())
+        return common;
+    std::string words;
+    for (std::size_t i = 0; i < replicas.size(); ++i)
+        words += (words.empty() ? "" : ", ") + replicaName(replicas, i) + ": "
+            + identityOr(replicas[i].currentSnapshot, "base model");
+    return words;
+}
+
+void checkNotLoading(CheckList& checks, const OperationFacts& facts, const std::string& identity)
+{
+    if (!facts.deployment)
+        return;
+    const auto& replicas = facts.deployment->replicas;
+    for (std::size_t i = 0; i < replicas.size(); ++i) {
+        if (isAtRest(replicas[i].stage))
+            continue;
+        return checks.fail("loading", "No load in progress",
+            replicaName(replicas, i) + " is " + replicas[i].stage + ' '
+                + replicas[i].targetSnapshot,
+            "Wait until that load has ended");
+    }
+    checks.pass("loading", "No load in progress", "all replicas are at rest");
+    for (std::size_t i = 0; i < replicas.size(); ++i) {
+        if (replicas[i].stage != "error")
+            continue;
+        const bool isSame = replicas[i].targetSnapshot == identity;
+        return checks.warn("last_error", "Last load",
+            (isSame ? "it failed before on " : "an older load failed on ")
+                + replicaName(replicas, i)
+                + (replicas[i].error.empty() ? "" : ": " + replicas[i].error));
+    }
+}
+
+ResetPromptCache resetOf(const OperationDraft& draft)
+{
+    const auto word = parameter(draft, "reset_prompt_cache", "all");
+    // "all" is the default of the wire in both of its spellings; the boolean is the older one.
+    if (word == "all")
+        return true;
+    if (word == "none")
+        return false;
+    return word;
+}
+
+void checkHotloadTarget(CheckList& checks, const OperationFacts& facts)
+{
+    checkDeployment(checks, facts);
+    checkAttachment(checks, facts);
+    checkReplicas(checks, facts);
+    checkBase(checks, facts);
+}
+
+void requestHotload(OperationPlan& plan, const OperationFacts& facts, const HotloadRequest& request)
+{
+    plan.request.method = "POST";
+    plan.request.url = facts.connection.url + std::string(kHotloadPath);
+    plan.request.headers["Content-Type"] = "application/json";
+    if (facts.deployment)
+        plan.request.headers[std::string(kHotloadModelHeader)] = facts.deployment->baseModel;
+    plan.request.headers[std::string(kHotloadDeploymentHeader)] = plan.draft.target;
+    plan.request.body = encodeHotload(request);
+}
+
 void planHotload(OperationPlan& plan, const OperationFacts& facts)
 {
     CheckList checks(plan);
@@ -267,10 +313,7 @@ void planHotload(OperationPlan& plan, const OperationFacts& facts)
             "a training state is for resuming, not for serving", "Choose a base or a delta");
     else
         checks.pass("exists", "Checkpoint can be served", kindWord(row->type));
-    checkDeployment(checks, facts);
-    checkAttachment(checks, facts);
-    checkReplicas(checks, facts);
-    checkBase(checks, facts);
+    checkHotloadTarget(checks, facts);
     Chain chain;
     if (row && isSampler(row->type))
         chain = checkChain(checks, plan, facts, *row);
@@ -288,13 +331,7 @@ void planHotload(OperationPlan& plan, const OperationFacts& facts)
         request.incremental = IncrementalSnapshot {};
         request.incremental->previousIdentity = chain.previous;
     }
-    plan.request.method = "POST";
-    plan.request.url = facts.connection.url + std::string(kHotloadPath);
-    plan.request.headers["Content-Type"] = "application/json";
-    if (facts.deployment)
-        plan.request.headers[std::string(kHotloadModelHeader)] = facts.deployment->baseModel;
-    plan.request.headers[std::string(kHotloadDeploymentHeader)] = draft.target;
-    plan.request.body = encodeHotload(request);
+    requestHotload(plan, facts, request);
 }
 
 } // namespace desk

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "services/codecs/gateway_codec.h"
+#include "services/core/promotability.h"
 #include "services/core/resource_name.h"
 #include "services/gateway/fireworks_client.h"
 #include "services/operations/preflight.h"
@@ -14,22 +15,13 @@ namespace {
     {
         constexpr auto kId = "promotable";
         constexpr auto kTitle = "Promotable";
-        if (row.isPromotable)
+        const auto may = promotabilityOf(row);
+        if (may.isPromotable)
             return checks.pass(kId, kTitle, "the server marks this row promotable");
         const auto* other = nearestPromotable(facts.checkpoints, row);
-        const auto fix = other ? "Promote " + shortName(other->name) + " instead"
-                               : std::string("Save a base snapshot, then promote that");
-        switch (row.type) {
-        case CheckpointType::InferenceArcV2:
-            return checks.fail(kId, kTitle,
-                "a delta of a full-parameter run is not a whole model; it needs its base", fix);
-        case CheckpointType::Training:
-        case CheckpointType::TrainingLora:
-            return checks.fail(
-                kId, kTitle, "a training state is for resuming, not for serving", fix);
-        default:
-            return checks.fail(kId, kTitle, "the server marks this row not promotable", fix);
-        }
+        checks.fail(kId, kTitle, may.reason,
+            other ? "Promote " + shortName(other->name) + " instead"
+                  : std::string("Save a base snapshot, then promote that"));
     }
 
     void checkTrained(CheckList& checks, const Checkpoint& row)
@@ -132,8 +124,9 @@ namespace {
         const std::string& modelName)
     {
         checks.effect("Model", "does not exist", modelName);
-        const bool isAdapter = row && row->type == CheckpointType::InferenceLora;
-        std::string size = isAdapter ? "HF_PEFT_ADDON" : "HF_BASE_MODEL";
+        std::string size = row ? promotabilityOf(row->type).modelKind : std::string {};
+        if (size.empty())
+            size = "not known";
         if (row && row->sizeBytes)
             size += ", " + bytesText(*row->sizeBytes);
         checks.effect("Kind, size", "", size + ", precision as saved");
@@ -180,7 +173,13 @@ void planPromote(OperationPlan& plan, const OperationFacts& facts)
     checkLoss(checks, facts);
     addPromoteEffect(checks, facts, row, model);
 
-    const auto request = makePromote({ draft.subject, id, parameter(draft, "base_model") });
+    PromoteParameters parameters;
+    parameters.name = draft.subject;
+    parameters.outputModelId = id;
+    parameters.baseModel = parameter(draft, "base_model");
+    if (const auto old = parameter(draft, "hot_load_deployment_id"); !old.empty())
+        parameters.hotLoadDeploymentId = old;
+    const auto request = makePromote(parameters);
     const auto path = promotePath(draft.subject);
     if (request && path) {
         plan.request.method = "POST";
@@ -188,6 +187,11 @@ void planPromote(OperationPlan& plan, const OperationFacts& facts)
         plan.request.headers["Content-Type"] = "application/json";
         plan.request.body = encodePromote(*request);
     }
+    if (parameter(draft, "form") == "pair" && name)
+        parameters.jobId = name->job;
+    plan.warnings = promoteWarnings(parameters);
+    for (const auto& warning : plan.warnings)
+        checks.warn("deprecated", "Present form of the call", warning);
 }
 
 } // namespace desk

@@ -5,21 +5,11 @@
 #include "services/operations/preflight.h"
 
 #include <algorithm>
-#include <charconv>
 
 namespace desk {
 namespace {
 
     constexpr int kMaxReplicas = 64;
-
-    std::optional<int> wholeNumberOf(const std::string& text)
-    {
-        int value = 0;
-        const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-        return parsed.ec == std::errc {} && parsed.ptr == text.data() + text.size()
-            ? std::optional(value)
-            : std::nullopt;
-    }
 
     std::string accountOf(const OperationPlan& plan, const OperationFacts& facts)
     {
@@ -27,22 +17,6 @@ namespace {
             return facts.connection.account;
         const auto job = parseJobName(parameter(plan.draft, "job"));
         return job ? job->account : std::string {};
-    }
-
-    bool isOver(JobState state)
-    {
-        switch (state) {
-        case JobState::Completed:
-        case JobState::Failed:
-        case JobState::Cancelled:
-        case JobState::EarlyStopped:
-        case JobState::Expired:
-        case JobState::Deleted:
-        case JobState::Archived:
-            return true;
-        default:
-            return false;
-        }
     }
 
     void checkDeploymentName(CheckList& checks, const std::string& id, const OperationFacts& facts)
@@ -119,9 +93,11 @@ void planCreate(OperationPlan& plan, const OperationFacts& facts)
     CheckList checks(plan);
     auto& draft = plan.draft;
     draft.parameters.emplace("resource", "deployment");
+    if (parameter(draft, "resource") == "job")
+        return planCreateJob(plan, facts);
     if (parameter(draft, "resource") != "deployment")
-        checks.fail("resource", "Supported", "only deployments can be created here",
-            "Start a training to create a job");
+        checks.fail("resource", "Supported", "only jobs and deployments can be created",
+            "Promote a checkpoint to create a model");
     if (facts.job)
         draft.parameters["job"] = facts.job->name; // it may have been given as a bare id
     if (parameter(draft, "base_model").empty() && facts.job)
@@ -176,6 +152,8 @@ void planDelete(OperationPlan& plan, const OperationFacts& facts)
     auto& draft = plan.draft;
     const auto resource = parameter(draft, "resource");
     const auto id = shortName(draft.target);
+    if (resource == "checkpoint")
+        return planDeleteCheckpoint(plan, facts);
     plan.sentence = "Delete the " + resource + ' ' + id;
     const auto missing = [&] {
         checks.fail("exists", "Exists", "the server knows no such " + resource, "Refresh the list");
@@ -219,34 +197,14 @@ void planDelete(OperationPlan& plan, const OperationFacts& facts)
             checks.warn("used", "Not deployed", shortName(user->name) + " serves it");
         checks.effect("Model", "exists", "gone, with its files", true);
     } else {
-        checks.fail("resource", "Supported", "this program cannot delete a " + resource + " yet",
-            "Let it expire, or use the provider's own tool");
+        checks.fail("resource", "Supported",
+            "there is nothing called \"" + resource + "\" to delete",
+            "Name a job, a deployment, a model or a checkpoint");
     }
     checks.effect("Reversal", "", "None", true);
     plan.request.method = "DELETE";
     plan.request.url = facts.connection.url + "/v1/" + draft.target
         + (resource == "deployment" ? "?ignoreChecks=true&hard=true" : "");
-}
-
-void planCancel(OperationPlan& plan, const OperationFacts& facts)
-{
-    CheckList checks(plan);
-    plan.sentence = "Cancel the job " + shortName(plan.draft.target);
-    if (!facts.job)
-        checks.fail(
-            "exists", "Job exists", "the server does not know this job", "Refresh the list");
-    else if (isOver(facts.job->state))
-        checks.fail("running", "Job is running",
-            "its state is " + readableState(facts.job->stateText), "There is nothing to cancel");
-    else
-        checks.pass("running", "Job is running", readableState(facts.job->stateText));
-    checks.effect("Job", facts.job ? readableState(facts.job->stateText) : "", "cancelled");
-    checks.effect("Unsaved steps", "", "lost; checkpoints stay", true);
-    checks.effect("Reversal", "", "None; resume from a checkpoint", true);
-    plan.request.method = "POST";
-    plan.request.url = facts.connection.url + "/v1/" + plan.draft.target + ":cancel";
-    plan.request.headers["Content-Type"] = "application/json";
-    plan.request.body = "{}";
 }
 
 } // namespace desk

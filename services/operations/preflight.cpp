@@ -11,14 +11,6 @@
 namespace desk {
 namespace {
 
-    void planLater(OperationPlan& plan)
-    {
-        CheckList checks(plan);
-        checks.fail("supported", "Supported",
-            std::string("This program cannot ") + toString(plan.draft.kind) + " yet",
-            "Use the provider's own tool for it");
-    }
-
     /// The same thing twice at once is never wanted, whoever started the first.
     void checkOpenOperations(OperationPlan& plan, const OperationFacts& facts)
     {
@@ -79,10 +71,16 @@ OperationPlan makePlan(OperationDraft draft, const OperationFacts& facts)
         planCancel(plan, facts);
         break;
     case OperationKind::Previous:
+        planPrevious(plan, facts);
+        break;
     case OperationKind::Resume:
+        planResume(plan, facts);
+        break;
     case OperationKind::Extend:
+        planExtend(plan, facts);
+        break;
     case OperationKind::Scale:
-        planLater(plan);
+        planScale(plan, facts);
         break;
     }
     checkOpenOperations(plan, facts);
@@ -198,6 +196,31 @@ bool isAttached(const Deployment& deployment, const TrainerJob& job)
     return (!deployment.hotLoadTrainerJob.empty() && deployment.hotLoadTrainerJob == job.name)
         || (!job.hotLoadDeploymentId.empty()
             && shortName(job.hotLoadDeploymentId) == shortName(deployment.name));
+}
+
+bool isOver(JobState state) noexcept
+{
+    switch (state) {
+    case JobState::Completed:
+    case JobState::Failed:
+    case JobState::Cancelled:
+    case JobState::EarlyStopped:
+    case JobState::Expired:
+    case JobState::Deleted:
+    case JobState::Archived:
+        return true;
+    default:
+        return false;
+    }
+}
+
+std::optional<int> wholeNumberOf(const std::string& text)
+{
+    int value = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+    return parsed.ec == std::errc {} && parsed.ptr == text.data() + text.size()
+        ? std::optional(value)
+        : std::nullopt;
 }
 
 std::string shortName(const std::string& name)

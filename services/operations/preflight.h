@@ -13,15 +13,20 @@
 namespace desk {
 
 /// Checks, effect and request of a draft, from facts alone: nothing is asked, nothing is sent.
-/// Kinds of later issues get one failed check that says so.
 [[nodiscard]] OperationPlan makePlan(OperationDraft draft, const OperationFacts& facts);
 
 // One file each; makePlan() adds what all of them share.
 void planSave(OperationPlan& plan, const OperationFacts& facts);
 void planPromote(OperationPlan& plan, const OperationFacts& facts);
 void planHotload(OperationPlan& plan, const OperationFacts& facts);
+void planPrevious(OperationPlan& plan, const OperationFacts& facts);
 void planCreate(OperationPlan& plan, const OperationFacts& facts);
+void planCreateJob(OperationPlan& plan, const OperationFacts& facts);
 void planDelete(OperationPlan& plan, const OperationFacts& facts);
+void planDeleteCheckpoint(OperationPlan& plan, const OperationFacts& facts);
+void planExtend(OperationPlan& plan, const OperationFacts& facts);
+void planScale(OperationPlan& plan, const OperationFacts& facts);
+void planResume(OperationPlan& plan, const OperationFacts& facts);
 void planCancel(OperationPlan& plan, const OperationFacts& facts);
 
 /// Collects the lines of a review.
@@ -60,6 +65,10 @@ void checkVerified(CheckList& checks, const OperationFacts& facts);
 /// Whether the deployment reads the snapshots of this job (hotLoadTrainerJob or
 /// hotLoadDeploymentId).
 [[nodiscard]] bool isAttached(const Deployment& deployment, const TrainerJob& job);
+/// The job has ended, whatever the end was.
+[[nodiscard]] bool isOver(JobState state) noexcept;
+/// The whole text as a number; nullopt if it is none.
+[[nodiscard]] std::optional<int> wholeNumberOf(const std::string& text);
 [[nodiscard]] std::string shortName(const std::string& name); ///< last segment
 [[nodiscard]] std::string bytesText(std::uint64_t bytes); ///< "3.1 MiB"
 [[nodiscard]] std::string lossText(double loss); ///< "2.0134"
