@@ -31,6 +31,11 @@ QString Profile::settingsFile() const
     return stateDir + u"/settings"_s;
 }
 
+QString Profile::chainsDir() const
+{
+    return stateDir + u"/chains"_s;
+}
+
 QString Profile::readyFile() const
 {
     return localDir + u"/ready.json"_s;

@@ -19,6 +19,7 @@ struct Profile
 
     [[nodiscard]] QString journalFile() const;
     [[nodiscard]] QString settingsFile() const;
+    [[nodiscard]] QString chainsDir() const; ///< of SnapshotChains
     [[nodiscard]] QString readyFile() const; ///< ready line of the local backend
     [[nodiscard]] QString backendLog() const; ///< stderr of the local backend
 };

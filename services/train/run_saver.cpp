@@ -90,19 +90,27 @@ QFuture<Result<ControlSaved>> RunSaver::save(SaveOrder order)
     });
     if (order.kind == "state") {
         errand->awaitValue(m_training.saveState(order.name, order.ttlSeconds),
-            [this, order, errand](const std::string& path) {
-                errand->await(record(order, path, {}),
+            [this, order, errand](const SaveStateResult& state) {
+                logWarnings(state.warnings);
+                errand->await(record(order, state.path, {}),
                     [errand](const Result<ControlSaved>& saved) { errand->finish(saved); });
             });
     } else {
         errand->awaitValue(
             m_training.saveWeightsForSamplerExt(order.name, order.kind, order.ttlSeconds),
             [this, order, errand](const SaveSamplerResult& saved) {
+                logWarnings(saved.warnings);
                 errand->await(record(order, saved.path, saved.snapshotName),
                     [errand](const Result<ControlSaved>& row) { errand->finish(row); });
             });
     }
     return future;
+}
+
+void RunSaver::logWarnings(const std::vector<std::string>& warnings)
+{
+    for (const auto& warning : warnings)
+        m_folder.log(warning);
 }
 
 QFuture<Result<ControlSaved>> RunSaver::record(

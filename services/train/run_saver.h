@@ -15,6 +15,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace desk {
 
@@ -61,6 +62,7 @@ public:
 
 private:
     void ended();
+    void logWarnings(const std::vector<std::string>& warnings);
     FiretitanTrainingClient& m_training;
     FireworksClient& m_control;
     RunFolder& m_folder;

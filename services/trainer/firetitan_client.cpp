@@ -2,61 +2,35 @@
 #include "services/trainer/firetitan_client.h"
 
 #include "services/errand.h"
-#include "services/trainer/forward_chunks.h"
-#include "services/trainer/submission_queue.h"
-
-#include <QRandomGenerator>
-
-#include <algorithm>
-#include <array>
+#include "services/trainer/future_poller.h"
 
 using namespace std::chrono_literals;
-using namespace Qt::StringLiterals;
 
 namespace desk {
 namespace {
 
-    constexpr std::chrono::milliseconds kHeartbeat = 10s; // trainer.md 1.6
-    constexpr std::array kCheckpointTypes { "base", "delta" };
+    constexpr auto kReadBudget = 30s;
+    constexpr double kDefaultAlpha = 32; // the SDK pins it (trainer.md 2.1)
 
-    std::string randomSuffix()
-    {
-        const auto digits = QString::number(QRandomGenerator::system()->generate(), 16);
-        return digits.rightJustified(8, u'0').toStdString();
-    }
-
-    std::string_view bodyOf(const HttpReply& reply)
+    std::string_view serviceBodyOf(const HttpReply& reply)
     {
         return { reply.body.constData(), static_cast<std::size_t>(reply.body.size()) };
     }
 
-    Error wrongCall(std::string message, const char* next)
+    Error serviceMisused(std::string message, const char* next)
     {
         return { Error::Code::Usage, std::move(message), "Nothing was sent", next, {} };
     }
 
-    std::string trimmed(const std::string& text)
+    TrainerCall serviceRead(std::string rpc, std::string body, std::string doing)
     {
-        const auto first = text.find_first_not_of(" \t\r\n");
-        if (first == std::string::npos)
-            return {};
-        return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-    }
-
-    HttpRequest getOf(const std::string& baseUrl, const std::string& rpc, std::string doing)
-    {
-        auto request = trainerRequest(baseUrl, rpc, {}, std::move(doing));
-        request.method = "GET";
-        return request;
-    }
-
-    template <class T>
-    QFuture<Result<T>> decodedResult(
-        QFuture<Result<std::string>> body, QObject* guard, Result<T> (*decode)(std::string_view))
-    {
-        return mapFuture<T>(std::move(body), guard, [decode](const Result<std::string>& text) {
-            return text ? decode(*text) : Result<T>(text.error());
-        });
+        TrainerCall call;
+        call.rpc = std::move(rpc);
+        call.isGet = body.empty();
+        call.body = std::move(body);
+        call.doing = std::move(doing);
+        call.budget = kReadBudget;
+        return call;
     }
 
 } // namespace
@@ -64,313 +38,192 @@ namespace {
 FiretitanServiceClient::FiretitanServiceClient(
     HttpClient& http, std::string baseUrl, QObject* parent)
     : QObject(parent)
-    , m_http(http)
-    , m_baseUrl(std::move(baseUrl))
+    , m_session(std::make_shared<TrainerSession>(http, std::move(baseUrl)))
 {
-    while (!m_baseUrl.empty() && m_baseUrl.back() == '/')
-        m_baseUrl.pop_back();
-    m_heartbeat.setInterval(kHeartbeat);
-    connect(&m_heartbeat, &QTimer::timeout, this, &FiretitanServiceClient::beat);
 }
 
 FiretitanServiceClient::~FiretitanServiceClient() = default;
 
-void FiretitanServiceClient::beat()
+QFuture<Result<FiretitanServiceClient::TrainingClient>>
+FiretitanServiceClient::createTrainingClient(
+    std::string baseModel, int loraRank, Metadata userMetadata)
 {
-    auto request = trainerRequest(
-        m_baseUrl, "session_heartbeat", encodeHeartbeat(m_sessionId), "keep the session alive");
-    request.totalTimeout = 10s;
-    request.maxAttempts = 1; // the next beat is the retry
-    const auto unheard = m_http.send(std::move(request));
-}
-
-QFuture<Result<std::string>> FiretitanServiceClient::session()
-{
-    if (!m_sessionId.empty())
-        return finishedFuture<std::string>(m_sessionId);
-    CreateSession create;
-    create.sdkVersion = "0.23.0"; // the wire version spoken here (trainer.md 1.6)
-    auto request =
-        trainerRequest(m_baseUrl, "create_session", encodeCreateSession(create), "open a session");
-    return mapFuture<std::string>(
-        m_http.send(std::move(request)), this, [this](const Result<HttpReply>& reply) {
-            const auto created = reply.and_then(
-                [](const HttpReply& answer) { return decodeSessionCreated(bodyOf(answer)); });
-            if (!created)
-                return Result<std::string>(created.error());
-            if (m_sessionId.empty()) {
-                m_sessionId = created->sessionId;
-                m_heartbeat.start();
-            }
-            return Result<std::string>(m_sessionId);
-        });
+    LoraConfig lora;
+    lora.rank = loraRank;
+    return createTrainingClient(std::move(baseModel), lora, std::move(userMetadata));
 }
 
 QFuture<Result<FiretitanServiceClient::TrainingClient>>
 FiretitanServiceClient::createTrainingClient(
-    std::string baseModel, int loraRank, std::map<std::string, std::string> userMetadata)
+    std::string baseModel, LoraConfig lora, Metadata userMetadata)
 {
-    const auto key = std::make_pair(baseModel, loraRank);
-    if (!m_created.insert(key).second)
-        return finishedFuture<TrainingClient>(wrongCall("A training client for '" + baseModel
-                + "' (lora_rank=" + std::to_string(loraRank) + ") already exists on this service",
-            "Use that client, or open a service client of its own"));
+    if (baseModel.empty() || lora.rank < 0)
+        return finishedFuture<TrainingClient>(serviceMisused(
+            baseModel.empty() ? "No base model was named" : "lora_rank is less than 0",
+            "Name the base model of the job, and its rank: 0 for full parameters"));
+    if (lora.rank > 0 && !lora.trainsAttention && !lora.trainsMlp && !lora.trainsUnembed)
+        return finishedFuture<TrainingClient>(
+            serviceMisused("An adapter that trains no part of the model cannot learn",
+                "Train attention, MLP or unembedding"));
+    if (lora.rank > 0 && !lora.alpha)
+        lora.alpha = kDefaultAlpha;
+    const Key key { baseModel, lora.rank };
+    CreateModel request;
+    request.baseModel = std::move(baseModel);
+    request.userMetadata = std::move(userMetadata);
+    request.lora = lora;
+    return create(std::move(request), key, {}, false);
+}
+
+QFuture<Result<FiretitanServiceClient::TrainingClient>>
+FiretitanServiceClient::createReferenceClient(std::string baseModel)
+{
+    CreateModel request;
+    request.baseModel = std::move(baseModel);
+    request.isBaseOnly = true;
+    return create(std::move(request), {}, {}, false);
+}
+
+QFuture<Result<FiretitanServiceClient::TrainingClient>> FiretitanServiceClient::create(
+    CreateModel request, const Key& key, const std::string& loadFrom, bool withOptimizer)
+{
+    const bool isCounted = !request.isBaseOnly;
+    if (isCounted && !m_created.insert(key).second)
+        return finishedFuture<TrainingClient>(
+            serviceMisused("A training client for '" + request.baseModel + "' (lora_rank="
+                    + std::to_string(key.second) + ") already exists on this service",
+                "Use that client, or open a service client of its own"));
     auto errand = Errand<TrainingClient>::start(this);
     auto future = errand->future();
-    const auto fail = [this, key, errand = errand.get()](const Error& error) {
-        m_created.erase(key); // a failed creation may be tried again
-        errand->finish(error);
-    };
-    errand->await(session(),
-        [this, errand = errand.get(), fail, baseModel = std::move(baseModel), loraRank,
-            userMetadata = std::move(userMetadata)](const Result<std::string>& session) {
-            if (!session)
-                return fail(session.error());
-            CreateModel create;
-            create.sessionId = *session;
-            create.modelSeqId = m_nextModelSeqId++;
-            create.baseModel = baseModel;
-            create.userMetadata = userMetadata;
-            create.lora = LoraConfig {};
-            create.lora->rank = loraRank;
-            if (loraRank > 0)
-                create.lora->alpha = 32; // the SDK pins it (trainer.md 2.1)
-            const auto doing = "create the model for " + baseModel;
-            auto request =
-                trainerRequest(m_baseUrl, "create_model", encodeCreateModel(create), doing);
-            errand->await(m_http.send(std::move(request)),
-                [this, errand, fail, doing](const Result<HttpReply>& reply) {
-                    const auto ref = reply.and_then(
-                        [](const HttpReply& answer) { return decodeFutureRef(bodyOf(answer)); });
+    onFinished(future, this, [this, key, isCounted](const Result<TrainingClient>& client) {
+        if (!client && isCounted)
+            m_created.erase(key); // a failed creation may be tried again
+    });
+    const auto doing = "create the model for " + request.baseModel;
+    const auto type = request.isBaseOnly ? "CreateBaseModel" : "CreateModel";
+    errand->awaitValue(m_session->open(),
+        [this, errand = errand.get(), request = std::move(request), doing, type, loadFrom,
+            withOptimizer](const std::string& session) mutable {
+            request.sessionId = session;
+            request.modelSeqId = m_session->takeModelSeqId();
+            TrainerCall call;
+            call.rpc = "create_model";
+            call.body = encodeCreateModel(request);
+            call.doing = doing;
+            TrainedModel model;
+            model.baseModel = request.baseModel;
+            model.loraRank = request.lora ? request.lora->rank : 0;
+            model.isBaseOnly = request.isBaseOnly;
+            errand->awaitValue(m_session->call(std::move(call), this),
+                [this, errand, doing, type, model, loadFrom, withOptimizer](
+                    const HttpReply& reply) {
+                    const auto ref = decodeFutureRef(serviceBodyOf(reply));
                     if (!ref)
-                        return fail(ref.error());
-                    auto poll = Errand<std::string>::start(this);
-                    auto body = poll->future();
-                    awaitResult(std::move(poll), m_http, m_baseUrl, ref->requestId, doing);
-                    errand->await(
-                        std::move(body), [this, errand, fail](const Result<std::string>& result) {
-                            const auto model = result.and_then(
-                                [](const std::string& text) { return decodeModelResult(text); });
-                            if (!model)
-                                return fail(model.error());
-                            errand->finish(std::make_shared<FiretitanTrainingClient>(
-                                m_http, m_baseUrl, *model));
+                        return errand->finish(ref.error());
+                    errand->awaitValue(
+                        m_session->poller().await(ref->requestId, "new model", type, doing),
+                        [this, errand, model, loadFrom, withOptimizer](
+                            const PollAnswer& answer) mutable {
+                            const auto id = decodeModelResult(answer.body);
+                            if (answer.isExpired || !id)
+                                return errand->finish(answer.isExpired
+                                        ? Error { Error::Code::Backend, answer.body,
+                                            "No client was made", "Try again", {} }
+                                        : id.error());
+                            model.modelId = *id;
+                            auto client = std::make_shared<FiretitanTrainingClient>(
+                                m_session, std::move(model));
+                            if (loadFrom.empty())
+                                return errand->finish(TrainingClient(client));
+                            errand->awaitValue(withOptimizer
+                                    ? client->loadStateWithOptimizer(loadFrom)
+                                    : client->loadState(loadFrom),
+                                [errand, client](
+                                    std::monostate) { errand->finish(TrainingClient(client)); });
                         });
                 });
         });
     return future;
 }
 
+QFuture<Result<FiretitanServiceClient::TrainingClient>>
+FiretitanServiceClient::createTrainingClientFromState(
+    std::string path, bool withOptimizer, Metadata userMetadata)
+{
+    auto errand = Errand<TrainingClient>::start(this);
+    auto future = errand->future();
+    errand->awaitValue(weightsInfo(path),
+        [this, errand = errand.get(), path, withOptimizer, userMetadata = std::move(userMetadata)](
+            const WeightsFacts& facts) {
+            CreateModel request;
+            request.baseModel = facts.baseModel;
+            request.userMetadata = userMetadata;
+            request.lora = LoraConfig {};
+            request.lora->rank = facts.isLora ? facts.loraRank : 0;
+            request.lora->trainsUnembed = facts.trainsUnembed;
+            request.lora->trainsMlp = facts.trainsMlp;
+            request.lora->trainsAttention = facts.trainsAttention;
+            if (request.lora->rank > 0)
+                request.lora->alpha = kDefaultAlpha;
+            const Key key { facts.baseModel, request.lora->rank };
+            errand->await(create(std::move(request), key, path, withOptimizer),
+                [errand](const Result<TrainingClient>& client) { errand->finish(client); });
+        });
+    return future;
+}
+
+QFuture<Result<FiretitanServiceClient::SamplingClient>>
+FiretitanServiceClient::createSamplingClient(std::string baseModel, std::string modelPath)
+{
+    if (baseModel.empty() == modelPath.empty())
+        return finishedFuture<SamplingClient>(
+            serviceMisused("A sampling client draws from a base model or from saved weights",
+                "Give one of base_model and model_path"));
+    auto errand = Errand<SamplingClient>::start(this);
+    auto future = errand->future();
+    errand->awaitValue(m_session->open(),
+        [this, errand = errand.get(), baseModel = std::move(baseModel),
+            modelPath = std::move(modelPath)](const std::string& session) {
+            const CreateSamplingSession request { session, m_session->takeSamplingSeqId(),
+                baseModel, modelPath };
+            TrainerCall call;
+            call.rpc = "create_sampling_session";
+            call.body = encodeCreateSamplingSession(request);
+            call.doing = "open a sampling session";
+            errand->awaitValue(
+                m_session->call(std::move(call), this), [this, errand](const HttpReply& reply) {
+                    const auto id = decodeSamplingSessionCreated(serviceBodyOf(reply));
+                    if (!id)
+                        return errand->finish(id.error());
+                    errand->finish(std::make_shared<FiretitanSamplingClient>(m_session, *id));
+                });
+        });
+    return future;
+}
+
+QFuture<Result<WeightsFacts>> FiretitanServiceClient::weightsInfo(std::string path)
+{
+    if (path.empty())
+        return finishedFuture<WeightsFacts>(
+            serviceMisused("No path was named", "Name a saved state"));
+    auto call = serviceRead(
+        "weights_info", encodeWeightsInfoCall(path), "read what " + path + " was trained as");
+    return mapFuture<WeightsFacts>(
+        m_session->call(std::move(call), this), this, [](const Result<HttpReply>& reply) {
+            return reply.and_then([](const HttpReply& answer) {
+                return decodeWeightsInfoAnswer(serviceBodyOf(answer));
+            });
+        });
+}
+
 QFuture<Result<std::vector<SupportedModel>>> FiretitanServiceClient::serverCapabilities()
 {
+    auto call = serviceRead("get_server_capabilities", {}, "read the trainer's capabilities");
     return mapFuture<std::vector<SupportedModel>>(
-        m_http.send(getOf(m_baseUrl, "get_server_capabilities", "read the trainer's capabilities")),
-        this, [](const Result<HttpReply>& reply) {
+        m_session->call(std::move(call), this), this, [](const Result<HttpReply>& reply) {
             return reply.and_then(
-                [](const HttpReply& answer) { return decodeCapabilities(bodyOf(answer)); });
+                [](const HttpReply& answer) { return decodeCapabilities(serviceBodyOf(answer)); });
         });
-}
-
-FiretitanTrainingClient::FiretitanTrainingClient(
-    HttpClient& http, std::string baseUrl, std::string modelId, QObject* parent)
-    : QObject(parent)
-    , m_http(http)
-    , m_baseUrl(std::move(baseUrl))
-    , m_modelId(std::move(modelId))
-    , m_nameSuffix(randomSuffix())
-    , m_queue(std::make_unique<SubmissionQueue>(http, m_baseUrl))
-{
-}
-
-FiretitanTrainingClient::~FiretitanTrainingClient() = default;
-
-std::string FiretitanTrainingClient::qualifiedName(const std::string& name) const
-{
-    return name + "-" + m_nameSuffix;
-}
-
-QFuture<Result<ForwardResult>> FiretitanTrainingClient::forward(
-    std::vector<Datum> data, std::string lossFn, std::map<std::string, double> lossConfig)
-{
-    return run(false, std::move(data), std::move(lossFn), std::move(lossConfig));
-}
-
-QFuture<Result<ForwardResult>> FiretitanTrainingClient::forwardBackward(
-    std::vector<Datum> data, std::string lossFn, std::map<std::string, double> lossConfig)
-{
-    return run(true, std::move(data), std::move(lossFn), std::move(lossConfig));
-}
-
-QFuture<Result<ForwardResult>> FiretitanTrainingClient::run(bool isBackward,
-    std::vector<Datum> data, std::string lossFn, std::map<std::string, double> lossConfig)
-{
-    if (data.empty())
-        return finishedFuture<ForwardResult>(
-            wrongCall("No data provided", "Give at least one datum"));
-    struct Parts
-    {
-        std::vector<ForwardResult> results;
-        std::size_t missing = 0;
-    };
-    auto chunks = chunked(std::move(data));
-    auto parts = std::make_shared<Parts>();
-    parts->results.resize(chunks.size());
-    parts->missing = chunks.size();
-    auto errand = Errand<ForwardResult>::start(this);
-    const std::string rpc = isBackward ? "forward_backward" : "forward";
-    for (std::size_t i = 0; i < chunks.size(); ++i) {
-        ForwardRequest request;
-        request.isBackward = isBackward;
-        request.modelId = m_modelId;
-        request.lossFn = lossFn;
-        request.lossConfig = lossConfig;
-        request.data = std::move(chunks[i]);
-        auto body = m_queue->submit(rpc, isBackward ? "compute gradients" : "compute the loss",
-            [request = std::move(request)](std::int64_t seqId) mutable {
-                request.seqId = seqId;
-                return encodeForward(request);
-            });
-        errand->await(
-            std::move(body), [errand = errand.get(), parts, i](const Result<std::string>& text) {
-                auto result = text.and_then(
-                    [](const std::string& json) { return decodeForwardResult(json); });
-                if (!result)
-                    return errand->finish(result.error());
-                parts->results[i] = *std::move(result);
-                if (--parts->missing == 0)
-                    errand->finish(merged(std::move(parts->results)));
-            });
-    }
-    return errand->future();
-}
-
-QFuture<Result<OptimResult>> FiretitanTrainingClient::optimStep(
-    AdamParams params, GradAccNormalization normalization)
-{
-    OptimStep request { m_modelId, 0, std::move(params), normalization };
-    auto body = m_queue->submit("optim_step", "apply the optimizer step",
-        [request = std::move(request)](std::int64_t seqId) mutable {
-            request.seqId = seqId;
-            return Result<std::string>(encodeOptimStep(request));
-        });
-    return decodedResult<OptimResult>(std::move(body), this, decodeOptimResult);
-}
-
-QFuture<Result<std::string>> FiretitanTrainingClient::saveState(
-    std::string name, std::optional<std::int64_t> ttlSeconds)
-{
-    const auto doing = "save the train state " + name;
-    SaveWeights request { m_modelId, std::move(name), 0, ttlSeconds, false };
-    auto body = m_queue->submit(
-        "save_weights", doing, [request = std::move(request)](std::int64_t seqId) mutable {
-            request.seqId = seqId;
-            return Result<std::string>(encodeSaveWeights(request));
-        });
-    return mapFuture<std::string>(std::move(body), this, [](const Result<std::string>& text) {
-        return text.and_then([](const std::string& json) { return decodeWeightsResult(json); })
-            .transform([](const WeightsResult& result) { return result.path; });
-    });
-}
-
-QFuture<Status> FiretitanTrainingClient::load(std::string path, bool withOptimizer)
-{
-    const auto doing = "load the train state " + path;
-    LoadWeights request { m_modelId, std::move(path), withOptimizer, 0 };
-    auto body = m_queue->submit(
-        "load_weights", doing, [request = std::move(request)](std::int64_t seqId) mutable {
-            request.seqId = seqId;
-            return Result<std::string>(encodeLoadWeights(request));
-        });
-    return mapFuture<std::monostate>(std::move(body), this,
-        [](const Result<std::string>& text) { return text ? done() : Status(text.error()); });
-}
-
-QFuture<Status> FiretitanTrainingClient::loadState(std::string path)
-{
-    return load(std::move(path), false);
-}
-
-QFuture<Status> FiretitanTrainingClient::loadStateWithOptimizer(std::string path)
-{
-    return load(std::move(path), true);
-}
-
-QFuture<Result<SaveSamplerResult>> FiretitanTrainingClient::saveWeightsForSamplerExt(
-    std::string name, std::string checkpointType, std::optional<std::int64_t> ttlSeconds)
-{
-    if (checkpointType.empty())
-        checkpointType = m_hasSavedBase ? "delta" : "base";
-    const bool isKnown = std::any_of(kCheckpointTypes.begin(), kCheckpointTypes.end(),
-        [&](const char* type) { return checkpointType == type; });
-    if (!isKnown)
-        return finishedFuture<SaveSamplerResult>(
-            wrongCall("checkpoint_type must be one of base, delta; not " + checkpointType,
-                "Choose base or delta"));
-    SaveForSampler request;
-    request.modelId = m_modelId;
-    request.path = qualifiedName(name);
-    request.ttlSeconds = ttlSeconds;
-    request.checkpointType = checkpointType;
-    const auto snapshot = request.path;
-    auto body = m_queue->submit("save_weights_for_sampler",
-        "save " + snapshot + " (" + checkpointType + ")",
-        [request = std::move(request)](std::int64_t seqId) mutable {
-            request.seqId = seqId;
-            return Result<std::string>(encodeSaveForSampler(request));
-        });
-    return mapFuture<SaveSamplerResult>(std::move(body), this,
-        [this, snapshot, isBase = checkpointType == "base"](const Result<std::string>& text) {
-            const auto saved =
-                text.and_then([](const std::string& json) { return decodeWeightsResult(json); });
-            if (!saved)
-                return Result<SaveSamplerResult>(saved.error());
-            if (saved->path.empty())
-                return Result<SaveSamplerResult>(Error { Error::Code::Malformed,
-                    "The trainer saved " + snapshot + " but named no path", {},
-                    "Look for the snapshot in the job's checkpoints", {} });
-            m_hasSavedBase = m_hasSavedBase || isBase;
-            return Result<SaveSamplerResult>(SaveSamplerResult { saved->path, snapshot });
-        });
-}
-
-QFuture<Result<std::vector<std::string>>> FiretitanTrainingClient::listCheckpoints()
-{
-    using Names = std::vector<std::string>;
-    auto request = getOf(m_baseUrl, "list_checkpoints", "list the trainer's states");
-    return mapFuture<Names>(
-        m_http.send(std::move(request)), this, [](const Result<HttpReply>& reply) {
-            return reply.and_then(
-                [](const HttpReply& answer) { return decodeCheckpointNames(bodyOf(answer)); });
-        });
-}
-
-QFuture<Result<ModelInfo>> FiretitanTrainingClient::info()
-{
-    auto request = trainerRequest(
-        m_baseUrl, "get_info", encodeModelRequest(m_modelId, "get_info"), "read the model's facts");
-    return mapFuture<ModelInfo>(
-        m_http.send(std::move(request)), this, [](const Result<HttpReply>& reply) {
-            return reply.and_then(
-                [](const HttpReply& answer) { return decodeModelInfo(bodyOf(answer)); });
-        });
-}
-
-Result<std::string> FiretitanTrainingClient::resolveCheckpointPath(
-    const std::string& name, const std::string& sourceJobId)
-{
-    const auto plain = trimmed(name);
-    if (plain.empty())
-        return wrongCall("checkpoint_name cannot be empty", "Name a train state");
-    const bool isPath = plain.rfind("gs://", 0) == 0 || plain.front() == '/';
-    if (isPath && !sourceJobId.empty())
-        return wrongCall("A full path needs no source job: " + plain,
-            "Give the name of the state, or leave the job out");
-    if (isPath || sourceJobId.empty())
-        return plain;
-    const auto job = trimmed(sourceJobId);
-    if (job.empty())
-        return wrongCall("source_job_id cannot be empty", "Name the job that saved the state");
-    return "cross_job://" + job + "/" + plain;
 }
 
 } // namespace desk

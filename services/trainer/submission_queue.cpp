@@ -2,207 +2,216 @@
 #include "services/trainer/submission_queue.h"
 
 #include "services/codecs/trainer_codec.h"
-
-#include <QElapsedTimer>
+#include "services/trainer/future_poller.h"
 
 #include <algorithm>
-
-using namespace std::chrono_literals;
 
 namespace desk {
 namespace {
 
-    constexpr std::chrono::milliseconds kPollTimeout = 45s; // trainer.md 5.4
-    // A trainer that stays away longer has lost the live model.
-    constexpr std::chrono::milliseconds kMaxSilence = 60s;
-    // The network manager opens six connections to a host: long polls must leave some for
-    // submissions. A trainer works in order, so the oldest results come first.
-    constexpr int kMaxPolls = 3;
-    constexpr const char* kTryAgain = R"({"type":"try_again"})";
-
-    Error failureOf(const FutureReply& reply, const std::string& doing)
+    /// Parts of these may overtake each other on the way: they add up, in whatever order.
+    bool isParallel(const std::string& rpc)
     {
-        const bool isUsers = reply.category == "user";
-        auto text = reply.error.substr(0, 2000);
-        while (!text.empty() && text.back() == '.')
-            text.pop_back();
-        return { isUsers ? Error::Code::Refused : Error::Code::Backend,
-            "Could not " + doing + ": " + text, {},
-            isUsers ? "Change what the trainer names and try again"
-                    : "Look at the trainer's log, then try again",
-            {} };
+        return rpc == "forward" || rpc == "forward_backward";
     }
 
-    /// The polling of one future.
-    struct Poll : std::enable_shared_from_this<Poll>
+    Error notSent(const std::string& doing, const std::string& why)
     {
-        Poll(HttpClient& client, std::shared_ptr<Errand<std::string>> work)
-            : http(client)
-            , errand(std::move(work))
-        {
-            silence.start();
-        }
-        void ask()
-        {
-            auto request =
-                trainerRequest(baseUrl, "retrieve_future", encodeRetrieve(requestId), doing);
-            request.totalTimeout = kPollTimeout;
-            request.maxAttempts = 1; // the waits between polls are ours
-            request.acceptedStatuses = { 408 }; // pending, in the words of some trainers
-            errand->await(http.send(std::move(request)),
-                [self = shared_from_this()](Result<HttpReply> reply) {
-                    if (reply && reply->status == 408)
-                        self->judge(kTryAgain);
-                    else if (reply)
-                        self->judge(reply->body.toStdString());
-                    else
-                        self->endure(reply.error());
-                });
-        }
-        void judge(std::string body)
-        {
-            auto reply = decodeFuture(std::move(body));
-            if (!reply)
-                return errand->finish(reply.error());
-            failures = 0;
-            silence.restart();
-            if (reply->state == FutureReply::State::Done)
-                return errand->finish(std::move(reply->result));
-            if (reply->state == FutureReply::State::Failed)
-                return errand->finish(failureOf(*reply, doing));
-            // A trainer holds a poll that is pending; one that does not must not be hammered.
-            errand->after(50ms, [self = shared_from_this()] { self->ask(); });
-        }
-        void endure(Error error)
-        {
-            const bool isTransient = error.code == Error::Code::Unreachable
-                || error.code == Error::Code::Backend || error.code == Error::Code::Quota;
-            if (!isTransient)
-                return errand->finish(std::move(error));
-            if (silence.hasExpired((kMaxSilence + kPollTimeout).count())
-                || (failures >= 5 && silence.hasExpired(kMaxSilence.count()))) {
-                error.code = Error::Code::Unknown; // it was accepted; nobody says how it ended
-                error.unchanged.clear();
-                error.next = "Look at the newest checkpoint: steps after it may be lost";
-                return errand->finish(std::move(error));
-            }
-            const auto& policy = http.retryPolicy();
-            const auto wait = std::min<std::chrono::milliseconds>(
-                policy.firstDelay * (1 << std::min(failures, 6)), 30s);
-            ++failures;
-            errand->after(wait, [self = shared_from_this()] { self->ask(); });
-        }
-
-        HttpClient& http;
-        std::shared_ptr<Errand<std::string>> errand;
-        std::string baseUrl;
-        std::string requestId;
-        std::string doing;
-        QElapsedTimer silence;
-        int failures = 0;
-    };
+        return { Error::Code::Conflict, "Could not " + doing + ": " + why, "Nothing was sent",
+            "Load a state, then compute the gradients again", {} };
+    }
 
 } // namespace
 
-HttpRequest trainerRequest(
-    const std::string& baseUrl, const std::string& rpc, std::string body, std::string doing)
-{
-    HttpRequest request;
-    request.method = "POST";
-    request.url = QUrl(QString::fromStdString(baseUrl + "/api/v1/" + rpc));
-    request.body = QByteArray::fromStdString(body);
-    request.isIdempotent = true;
-    request.retryBudget = 60s;
-    request.maxAttempts = 8;
-    request.maxReplyBytes = qint64 { 128 } << 20;
-    request.doing = std::move(doing);
-    return request;
-}
-
-void awaitResult(std::shared_ptr<Errand<std::string>> errand, HttpClient& http,
-    const std::string& baseUrl, const std::string& requestId, const std::string& doing)
-{
-    auto poll = std::make_shared<Poll>(http, std::move(errand));
-    poll->baseUrl = baseUrl;
-    poll->requestId = requestId;
-    poll->doing = doing;
-    poll->ask();
-}
-
-SubmissionQueue::SubmissionQueue(HttpClient& http, std::string baseUrl, QObject* parent)
+SubmissionQueue::SubmissionQueue(
+    std::shared_ptr<TrainerSession> session, std::string modelId, QObject* parent)
     : QObject(parent)
-    , m_http(http)
-    , m_baseUrl(std::move(baseUrl))
+    , m_session(std::move(session))
+    , m_modelId(std::move(modelId))
 {
 }
 
-QFuture<Result<std::string>> SubmissionQueue::submit(
-    std::string rpc, std::string doing, Encode encode)
+SubmissionQueue::~SubmissionQueue() = default;
+
+QFuture<Result<std::string>> SubmissionQueue::start(const EntryPtr& entry)
 {
-    auto errand = Errand<std::string>::start(this);
-    auto future = errand->future();
-    m_waiting.push_back({ std::move(rpc), std::move(doing), std::move(encode), std::move(errand) });
+    entry->errand = Errand<std::string>::start(this);
+    auto future = entry->errand->future();
+    // A caller that cancels makes room for those behind.
+    onFinished(future, this, [this](const Result<std::string>&) { pump(); });
+    return future;
+}
+
+QFuture<Result<std::string>> SubmissionQueue::submit(Operation operation)
+{
+    if (m_closed)
+        return finishedFuture<std::string>(*m_closed);
+    auto entry = std::make_shared<Entry>();
+    entry->seqId = operation.hasSeqId ? m_nextSeqId++ : 0;
+    entry->operation = std::move(operation);
+    m_line.push_back(entry);
+    auto future = start(entry);
     pump();
     return future;
 }
 
+std::int64_t SubmissionQueue::reserve()
+{
+    auto entry = std::make_shared<Entry>();
+    entry->seqId = m_nextSeqId++;
+    entry->isReserved = true;
+    m_line.push_back(entry);
+    return entry->seqId;
+}
+
+QFuture<Result<std::string>> SubmissionQueue::fill(std::int64_t seqId, Operation operation)
+{
+    const auto place = std::find_if(m_line.begin(), m_line.end(),
+        [seqId](const EntryPtr& entry) { return entry->isReserved && entry->seqId == seqId; });
+    if (place == m_line.end())
+        return finishedFuture<std::string>(
+            Error { Error::Code::Usage, "The seq_id " + std::to_string(seqId) + " was not reserved",
+                "Nothing was sent", {}, {} });
+    const auto entry = *place;
+    entry->operation = std::move(operation);
+    entry->isReserved = false;
+    auto future = start(entry);
+    pump();
+    return future;
+}
+
+void SubmissionQueue::drop(std::int64_t seqId)
+{
+    std::erase_if(m_line,
+        [seqId](const EntryPtr& entry) { return entry->isReserved && entry->seqId == seqId; });
+    pump();
+}
+
+bool SubmissionQueue::mayLeave(const EntryPtr& entry, bool isFirst) const
+{
+    if (entry->isReserved || m_outstanding >= kMaxOutstanding)
+        return false;
+    if (!isParallel(entry->operation.rpc))
+        return isFirst;
+    return m_sending < kMaxSending;
+}
+
 void SubmissionQueue::pump()
 {
-    while (!m_isSending && !m_waiting.empty()) {
-        auto entry = std::move(m_waiting.front());
-        m_waiting.pop_front();
-        if (entry.errand->isOver())
-            continue;
-        auto body = entry.encode(m_nextSeqId);
-        if (!body) {
-            entry.errand->finish(body.error());
+    if (m_isPumping)
+        return;
+    m_isPumping = true;
+    for (std::size_t at = 0; at < m_line.size();) {
+        const auto entry = m_line[at];
+        if (entry->isSending) {
+            if (!isParallel(entry->operation.rpc))
+                break; // it leaves alone
+            ++at;
             continue;
         }
-        ++m_nextSeqId;
-        send(std::move(entry), *std::move(body));
+        if (entry->errand && entry->errand->isOver()) {
+            m_line.erase(m_line.begin() + static_cast<std::ptrdiff_t>(at));
+            continue;
+        }
+        if (!mayLeave(entry, at == 0))
+            break;
+        if (!leave(entry)) {
+            forget(entry);
+            continue;
+        }
+        ++at;
     }
+    m_isPumping = false;
 }
 
-void SubmissionQueue::send(Entry entry, std::string body)
+/// False: it ended here and was not sent.
+bool SubmissionQueue::leave(const EntryPtr& entry)
 {
-    m_isSending = true;
-    auto request = trainerRequest(m_baseUrl, entry.rpc, std::move(body), entry.doing);
+    const auto& operation = entry->operation;
+    if (operation.rpc == "optim_step" && m_gradientDoubt) {
+        entry->errand->finish(notSent(operation.doing, *m_gradientDoubt));
+        return false;
+    }
+    auto body = operation.encode(entry->seqId);
+    if (!body) {
+        lose(entry, body.error());
+        return false;
+    }
+    entry->isSending = true;
+    ++m_sending;
+    ++m_outstanding;
+    TrainerCall call;
+    call.rpc = operation.rpc;
+    call.body = *std::move(body);
+    call.doing = operation.doing;
     // Not the errand's own step: a canceled caller must not leave the queue without an answer.
-    onFinished(m_http.send(std::move(request)), this,
-        [this, entry = std::move(entry)](const Result<HttpReply>& reply) {
-            m_isSending = false;
-            if (!entry.errand->isOver()) {
-                const auto future = reply.and_then([](const HttpReply& accepted) {
-                    return decodeFutureRef({ accepted.body.constData(),
-                        static_cast<std::size_t>(accepted.body.size()) });
-                });
-                if (future)
-                    poll(entry, future->requestId);
-                else
-                    entry.errand->finish(future.error());
-            }
-            pump();
-        });
+    onFinished(m_session->call(std::move(call), this), this,
+        [this, entry](const Result<HttpReply>& reply) { answered(entry, reply); });
+    return true;
 }
 
-void SubmissionQueue::poll(const Entry& entry, const std::string& requestId)
+void SubmissionQueue::forget(const EntryPtr& entry)
 {
-    m_accepted.emplace_back(entry, requestId);
-    pollNext();
+    std::erase(m_line, entry);
 }
 
-void SubmissionQueue::pollNext()
+void SubmissionQueue::answered(const EntryPtr& entry, const Result<HttpReply>& reply)
 {
-    while (m_polling < kMaxPolls && !m_accepted.empty()) {
-        const auto [entry, requestId] = std::move(m_accepted.front());
-        m_accepted.pop_front();
-        ++m_polling;
-        onFinished(entry.errand->future(), this, [this](const Result<std::string>&) {
-            --m_polling;
-            pollNext();
-        });
-        if (!entry.errand->isOver())
-            awaitResult(entry.errand, m_http, m_baseUrl, requestId, entry.doing);
+    --m_sending;
+    forget(entry);
+    const auto future = reply.and_then([](const HttpReply& accepted) {
+        return decodeFutureRef(
+            { accepted.body.constData(), static_cast<std::size_t>(accepted.body.size()) });
+    });
+    if (!future) {
+        --m_outstanding;
+        auto error = future.error();
+        if (reply) { // accepted, in words that nobody understands
+            error.code = Error::Code::Unknown;
+            error.message = "Could not " + entry->operation.doing + ": " + error.message;
+        }
+        lose(entry, error);
+        return pump();
+    }
+    if (entry->operation.rpc == "load_weights")
+        m_gradientDoubt.reset();
+    const auto& operation = entry->operation;
+    auto polled =
+        m_session->poller().await(future->requestId, m_modelId, operation.type, operation.doing);
+    auto errand = entry->errand;
+    onFinished(errand->future(), this, [polled](const Result<std::string>& ended) mutable {
+        if (!ended && ended.error().code == Error::Code::Canceled)
+            polled.cancel();
+    });
+    onFinished(polled, this, [this, errand, operation](const Result<PollAnswer>& answer) {
+        --m_outstanding;
+        if (!answer)
+            errand->finish(answer.error());
+        else if (answer->isExpired)
+            errand->finish(
+                Error { Error::Code::Unknown, answer->body + " (the trainer gave the work up)", {},
+                    "Load the newest state, then go on", {} });
+        else
+            errand->finish(answer->body);
+        pump();
+    });
+    pump();
+}
+
+/// Ends an operation that was not accepted.
+void SubmissionQueue::lose(const EntryPtr& entry, const Error& error)
+{
+    const auto& operation = entry->operation;
+    entry->errand->finish(error);
+    if (operation.rpc != "forward_backward")
+        return;
+    const std::string why = "the gradients before it are incomplete (" + error.message + ")";
+    if (operation.isPartial || error.code == Error::Code::Unknown)
+        m_gradientDoubt = why;
+    // Steps that were asked for before anybody could know must not be taken without them.
+    for (const auto& waiting : m_line) {
+        if (waiting->operation.rpc == "optim_step" && !waiting->isSending && waiting->errand)
+            waiting->errand->finish(notSent(waiting->operation.doing, why));
     }
 }
 

@@ -4,6 +4,7 @@
 #include "services/core/result.h"
 #include "services/errand.h"
 #include "services/http/http_client.h"
+#include "services/trainer/trainer_session.h"
 
 #include <QFuture>
 #include <QObject>
@@ -13,13 +14,17 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
 
 namespace desk {
 
-/// Sends the operations of one model one after another and polls their results side by side
-/// (trainer.md 2.4, 5): a submission leaves when the one before it was accepted, with the next
-/// seq_id. THREAD: that of the HttpClient.
+/// Sends the operations of one model in the order of their seq_ids (trainer.md 2.4,
+/// fireworks-sdk-1.2.30.md 6.3). Parts of forward and forward_backward travel side by side, the
+/// lowest number first; every other operation leaves alone, after all before it were accepted. At
+/// most 64 operations are outstanding: sent, and not ended yet.
+/// A forward_backward whose submission failed leaves the accumulated gradient incomplete:
+/// optimizer steps behind it are not sent (Conflict), until a state was loaded if others of its
+/// parts may have arrived.
+/// THREAD: that of the session.
 class SubmissionQueue final : public QObject
 {
     Q_OBJECT
@@ -27,40 +32,63 @@ public:
     /// The body for a seq_id; called when the turn comes.
     using Encode = std::function<Result<std::string>(std::int64_t seqId)>;
 
-    SubmissionQueue(HttpClient& http, std::string baseUrl, QObject* parent = nullptr);
+    struct Operation
+    {
+        std::string rpc; ///< "forward_backward"
+        std::string type; ///< "ForwardBackward", for X-Tinker-Request-Type
+        std::string doing; ///< for error messages
+        Encode encode;
+        bool hasSeqId = true; ///< unload_model has none
+        bool isPartial = false; ///< one of several parts of a call
+    };
 
-    /// Ends with the body of the result. A failure that the trainer reports is Refused for its
-    /// category "user", else Backend.
-    [[nodiscard]] QFuture<Result<std::string>> submit(
-        std::string rpc, std::string doing, Encode encode);
+    SubmissionQueue(
+        std::shared_ptr<TrainerSession> session, std::string modelId, QObject* parent = nullptr);
+    ~SubmissionQueue() override;
+    Q_DISABLE_COPY_MOVE(SubmissionQueue)
+
+    /// Ends with the body of the result. Errors as those of TrainerSession::call and
+    /// FuturePoller::await.
+    [[nodiscard]] QFuture<Result<std::string>> submit(Operation operation);
+
+    /// A place in the order whose operation is not known yet: what is submitted after it waits.
+    [[nodiscard]] std::int64_t reserve();
+    [[nodiscard]] QFuture<Result<std::string>> fill(std::int64_t seqId, Operation operation);
+    void drop(std::int64_t seqId); ///< its number stays unused, which trainers allow
+
+    /// Calls after this one end with `reason` at once; those before it run.
+    void close(Error reason) { m_closed = std::move(reason); }
+
+    static constexpr int kMaxOutstanding = 64;
+    static constexpr int kMaxSending = 4;
 
 private:
     struct Entry
     {
-        std::string rpc;
-        std::string doing;
-        Encode encode;
+        Operation operation;
+        std::int64_t seqId = 0;
+        bool isReserved = false;
+        bool isSending = false;
         std::shared_ptr<Errand<std::string>> errand;
     };
+    using EntryPtr = std::shared_ptr<Entry>;
+    [[nodiscard]] QFuture<Result<std::string>> start(const EntryPtr& entry);
     void pump();
-    void send(Entry entry, std::string body);
-    void poll(const Entry& entry, const std::string& requestId);
-    void pollNext();
+    [[nodiscard]] bool mayLeave(const EntryPtr& entry, bool isFirst) const;
+    bool leave(const EntryPtr& entry);
+    void answered(const EntryPtr& entry, const Result<HttpReply>& reply);
+    void lose(const EntryPtr& entry, const Error& error);
+    void forget(const EntryPtr& entry);
 
-    HttpClient& m_http;
-    std::string m_baseUrl;
-    std::deque<Entry> m_waiting;
-    std::deque<std::pair<Entry, std::string>> m_accepted; // with request ids, not polled yet
-    int m_polling = 0;
+    std::shared_ptr<TrainerSession> m_session;
+    std::string m_modelId;
+    std::deque<EntryPtr> m_line; // not accepted yet, in the order of seq_ids
+    int m_sending = 0;
+    int m_outstanding = 0;
     std::int64_t m_nextSeqId = 1;
-    bool m_isSending = false;
+    std::optional<std::string> m_gradientDoubt; // why the gradient is incomplete
+    std::optional<Error> m_closed;
+    bool m_isPumping = false;
 };
-
-/// POST of a trainer's RPC: idempotent by (model, seq_id) or without effect.
-[[nodiscard]] HttpRequest trainerRequest(
-    const std::string& baseUrl, const std::string& rpc, std::string body, std::string doing);
-/// Long-polls the future until it is done and ends `errand` with the result body.
-void awaitResult(std::shared_ptr<Errand<std::string>> errand, HttpClient& http,
-    const std::string& baseUrl, const std::string& requestId, const std::string& doing);
 
 } // namespace desk
