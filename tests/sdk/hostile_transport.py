@@ -45,7 +45,7 @@ def still_right(t, wire=None):
     wire = wire or model(t)
     before = wire.loss([json_datum(TEXT)])
     wire.forward_backward([json_datum(TEXT)])
-    wire.optim_step(0.02)
+    wire.optim_step(0.002)
     t.assertLess(wire.loss([json_datum(TEXT)]), before)
 
 

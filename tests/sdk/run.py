@@ -5,6 +5,8 @@
     run.py env NAME… --cache DIR                        make the environments (torch is one of them)
     run.py test NAME --cache DIR --local PROGRAM        every check of one SDK version
            [--label torch] [-k REGEX] [--file TOPIC] [-j N] [--python PROGRAM] [--overlay DIR] [-v]
+    run.py together --cache DIR --local PROGRAM         all four SDKs against one server at the same time
+           [--python NAME=PROGRAM]…
     run.py items                                        checklist items and the checks that prove them, by version
 
 NAME: fireworks-1.2.30, fireworks-1.2.3, tinker-0.38.0, tinker-0.23.0, and hostile, which needs no SDK. Needs Python 3.11 and its venv module.
@@ -110,6 +112,14 @@ def env(arguments):
     return 0
 
 
+def together(arguments):
+    from harness import together as clients
+    given = dict(item.split("=", 1) for item in arguments.python)
+    names = [name for name, (_, _, packages) in environments.ENVIRONMENTS.items() if packages]
+    pythons = {name: given.get(name) or environments.python_of(arguments.cache, name) for name in names}
+    return 1 if clients.run(pythons, arguments.local) else 0
+
+
 def items(_):
     """Read from the source, so that no SDK is needed."""
     found = {}
@@ -144,6 +154,11 @@ def main():
     verb.add_argument("--overlay")
     verb.add_argument("-v", action="store_true")
     verb.set_defaults(run=test)
+    verb = verbs.add_parser("together")
+    verb.add_argument("--cache", default="build/sdk-env")
+    verb.add_argument("--local", required=True, type=lambda path: pathlib.Path(path).resolve())
+    verb.add_argument("--python", action="append", default=[])
+    verb.set_defaults(run=together)
     verbs.add_parser("items").set_defaults(run=items)
     arguments = parser.parse_args()
     return arguments.run(arguments)
