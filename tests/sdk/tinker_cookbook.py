@@ -39,7 +39,7 @@ def TK21_13_a_supervised_loop(t):
             rows.append({"step": index, "train_mean_nll": metrics["loss:sum"] / len(data), **step})
 
         for index in range(8):
-            rate = 0.01 * (1 - index / 10)
+            rate = 0.004 * (1 - index / 10)
             # The next batch goes out before the previous one is read.
             submitted = (index, await client.forward_backward_async(data, "cross_entropy"),
                          await client.optim_step_async(adam(rate)))
@@ -95,7 +95,7 @@ def TK21_13_a_policy_gradient_loop(t):
             data.append(datum(whole[:-1], targets=whole[1:], logprobs=tensor(padding + list(sequence.logprobs)),
                               advantages=tensor(padding + [score - rewards[-1]] * len(sequence.tokens))))
         output = client.forward_backward(data, "importance_sampling")
-        client.optim_step(adam(0.02)).result(60)
+        client.optim_step(adam(0.005)).result(60)
         # On policy: every ratio is 1, so the loss is minus the sum of advantages.
         total = sum(sum(row.loss_fn_inputs["advantages"].data) for row in data)
         t.assertAlmostEqual(output.result(60).metrics["loss:sum"], -total, delta=1e-2)

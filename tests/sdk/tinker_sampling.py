@@ -25,7 +25,7 @@ def learned(t, service=None):
     """A client that knows PATTERN well enough for its samples to differ from the base model's."""
     client = lora(t, service, rank=16, seed=2)
     for _ in range(12):
-        step(client, [weighted(PATTERN * 2)], 0.01)
+        step(client, [weighted(PATTERN * 2)], 0.004)
     return client
 
 
@@ -219,7 +219,7 @@ def X_a_snapshot_stays_when_training_goes_on(t):
     old = sampler_of(t, client)
     before = old.compute_logprobs(prompt(PROMPT)).result(60)
     for _ in range(3):
-        step(client, [weighted(list(b"quite another text, again"))], 0.02)
+        step(client, [weighted(list(b"quite another text, again"))], 0.004)
     near(t, old.compute_logprobs(prompt(PROMPT)).result(60)[1:], before[1:], 1e-6)
     new = sampler_of(t, client)
     after = new.compute_logprobs(prompt(PROMPT)).result(60)
@@ -315,6 +315,39 @@ def TK21_06_sequence_ids_on_the_wire(t):
     again = wire.call("create_sampling_session", {"session_id": wire.session, "sampling_session_seq_id": 0,
                                                   "base_model": t.backend.base_model, "type": "create_sampling_session"})
     t.assertEqual(again, session)
+
+
+def X_completions_of_many_samples_at_once(t):
+    """retrieve_futures: a log of what has ended, acknowledged by its cursor."""
+    wire = Wire(t.backend)
+    session = wire.call("create_sampling_session", {"session_id": wire.session, "sampling_session_seq_id": 0,
+                                                    "base_model": t.backend.base_model, "type": "create_sampling_session"})
+    body = {"num_samples": 1, "prompt": {"chunks": [{"tokens": PROMPT, "type": "encoded_text"}]},
+            "sampling_params": {"max_tokens": 2, "stop": []}, "sampling_session_id": session["sampling_session_id"], "type": "sample"}
+    requests = {wire.call("asample", {**body, "seq_id": index})["request_id"] for index in range(5)}
+    target = {"type": "sampling_session", "sampling_session_id": session["sampling_session_id"], "cloned_sampler_id": 0}
+    seen, cursor = set(), 0
+    while seen != requests:
+        page = wire.call("retrieve_futures", {"target": target, "prev_cursor": cursor, "retrieved_request_ids": sorted(seen)})
+        t.assertTrue(page["completions"])
+        for row in page["completions"]:
+            t.assertEqual(row["state"], "finished")
+            t.assertIn("sequences", wire.retrieve(row["request_id"]))
+            seen.add(row["request_id"])
+        t.assertGreater(page["cursor"], cursor)
+        cursor = page["cursor"]
+    last = wire.call("retrieve_futures", {"target": target, "prev_cursor": cursor, "timeout": 0.0})
+    t.assertEqual(last["completions"], [])
+
+
+def X_copies_of_a_sampler_are_numbered(t):
+    wire = Wire(t.backend)
+    session = wire.call("create_sampling_session", {"session_id": wire.session, "sampling_session_seq_id": 0,
+                                                    "base_model": t.backend.base_model, "type": "create_sampling_session"})
+    body = {"sampling_session_id": session["sampling_session_id"], "type": "join_sampling_session"}
+    counters = [wire.call("join_sampling_session", body)["client_counter"] for _ in range(3)]
+    t.assertEqual(len(set(counters)), 3)
+    t.assertTrue(all(counter >= 1 for counter in counters))
 
 
 @check("TK21_02")

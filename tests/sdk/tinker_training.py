@@ -259,7 +259,7 @@ def X_bad_data_is_a_user_error_that_names_the_datum(t):
             client.forward_backward([weighted(), *data], "cross_entropy").result()
         t.assertEqual(str(caught.exception.category), "user", word)
         t.assertIn(word, str(caught.exception))
-        t.assertIn("datum 1", str(caught.exception), word)
+        t.assertIn("datum 1", str(caught.exception).lower(), word)
     with t.assertRaises(tinker.RequestFailedError) as caught:
         client.forward_backward([weighted()], "ppo").result()
     t.assertIn("logprobs", str(caught.exception))
@@ -273,7 +273,7 @@ def X_images_are_refused_in_words(t):
     with t.assertRaises(tinker.RequestFailedError) as caught:
         client.forward([data], "cross_entropy").result()
     t.assertEqual(str(caught.exception.category), "user")
-    t.assertIn("image", str(caught.exception))
+    t.assertIn("image", str(caught.exception).lower())
 
 
 def X_several_text_chunks_are_one_input(t):
@@ -373,15 +373,15 @@ def X_gradient_clipping_and_decay(t):
     for clip, client in ((0.0, one), (free / 100, two)):
         for _ in range(2):
             client.forward_backward(data, "cross_entropy").result()
-            client.optim_step(adam(0.01, grad_clip_norm=clip)).result()
+            client.optim_step(adam(0.002, grad_clip_norm=clip)).result()
             client.forward_backward([weighted(PATTERN)], "cross_entropy").result()
-            client.optim_step(adam(0.01, grad_clip_norm=clip)).result()
+            client.optim_step(adam(0.002, grad_clip_norm=clip)).result()
     t.assertNotEqual(loss_of(one, data), loss_of(two, data))
     one, two = pair(t)
     for decay, client in ((0.0, one), (0.5, two)):
         for _ in range(2):
             client.forward_backward(data, "cross_entropy").result()
-            client.optim_step(adam(0.05, weight_decay=decay)).result()
+            client.optim_step(adam(0.002, weight_decay=decay)).result()
     t.assertNotEqual(loss_of(one, data), loss_of(two, data))
 
 
@@ -410,9 +410,9 @@ def TR_C25_a_loss_that_is_not_finite_fails(t):
 def X_a_model_learns(t):
     client = lora(t, rank=16)
     data = [weighted(PATTERN * 2)]
-    first = step(client, data, 0.01).metrics["loss:sum"]
+    first = step(client, data, 0.004).metrics["loss:sum"]
     for _ in range(15):
-        last = step(client, data, 0.01).metrics["loss:sum"]
+        last = step(client, data, 0.004).metrics["loss:sum"]
     t.assertLess(last, 0.7 * first)
 
 

@@ -204,7 +204,7 @@ def TR_C03_a_repeated_submission_is_executed_once(t):
     t.assertEqual(len(requests), 1)
     one.retrieve(requests.pop())
     two.run("forward_backward", body)
-    step = {"adam_params": {"learning_rate": 0.02}, "type": "optim_step", "seq_id": 2}
+    step = {"adam_params": {"learning_rate": 0.002}, "type": "optim_step", "seq_id": 2}
     t.assertEqual(len({one.submit("optim_step", step) for _ in range(4)}), 1)
     two.run("optim_step", step)
     one.seq = two.seq = 2
@@ -229,7 +229,7 @@ def TR_C04_chunks_that_arrive_in_another_order(t):
 
     for wire, order in ((one, (1, 2, 0)), (two, (0, 1, 2))):
         requests = [submit(wire, index) for index in order]
-        step = wire.submit("optim_step", {"seq_id": 4, "adam_params": {"learning_rate": 0.02}, "type": "optim_step"})
+        step = wire.submit("optim_step", {"seq_id": 4, "adam_params": {"learning_rate": 0.002}, "type": "optim_step"})
         for request in (*requests, step):
             wire.retrieve(request)
         wire.seq = 4

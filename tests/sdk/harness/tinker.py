@@ -80,11 +80,11 @@ def weighted(tokens=None):
     return datum(tokens, [1.0] * len(tokens))
 
 
-def adam(lr=0.01, **named):
+def adam(lr=0.002, **named):
     return types.AdamParams(learning_rate=lr, **named)
 
 
-def step(client, data, lr=0.01, loss="cross_entropy", **named):
+def step(client, data, lr=0.002, loss="cross_entropy", **named):
     output = client.forward_backward(data, loss, **named)
     update = client.optim_step(adam(lr))
     update.result()

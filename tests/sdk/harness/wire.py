@@ -307,7 +307,7 @@ class Wire:
             body["loss_fn_config"] = config
         return self.run("forward", {"forward_input": body, **named})
 
-    def optim_step(self, lr=0.01, **named):
+    def optim_step(self, lr=0.002, **named):
         return self.run("optim_step", {"adam_params": {"learning_rate": lr, "beta1": 0.9, "beta2": 0.95, "eps": 1e-12,
                                                        "weight_decay": 0.0, "grad_clip_norm": 0.0}, "type": "optim_step",
                                        **named})
