@@ -2,6 +2,7 @@
 """Control plane: jobs, checkpoint rows, promotion, models, shapes."""
 
 import datetime
+import pathlib
 import re
 
 import httpx
@@ -416,6 +417,21 @@ def FW21_15_model_is_moe(t):
     with t.assertRaises(Exception) as caught:
         client.model_is_moe(f"accounts/{t.backend.account}/models/none")
     t.assertEqual(caught.exception.status_code, 404)
+
+
+CERTIFICATES = pathlib.Path(__file__).resolve().parent.parent / "data" / "http"
+
+
+@check(arguments=["--tls-cert", str(CERTIFICATES / "server.pem"), "--tls-key", str(CERTIFICATES / "server.key")])
+def GW7_38_verification_of_certificates(t):
+    """Off for addresses, on for names, and the caller's word wins."""
+    t.assertTrue(t.backend.url.startswith("https://127.0.0.1:"))
+    t.assertEqual(control(t).account_id, t.backend.account)
+    named = t.backend.url.replace("127.0.0.1", "localhost")
+    strict = sdk.FireworksClient(api_key=t.backend.key, base_url=named)
+    with t.assertRaises(httpx.ConnectError):
+        strict._sync_client.get(named + "/api/v1/healthz")
+    t.assertEqual(sdk.FireworksClient(api_key=t.backend.key, base_url=named, verify_ssl=False).account_id, t.backend.account)
 
 
 def shape_of(t, lora=False):

@@ -141,6 +141,18 @@ def GW7_37_shape_guardrail(t):
                              expected_deployment_shape="accounts/fireworks/deploymentShapes/b/versions/1").validate()
 
 
+def GW7_32_parsed_fields(t):
+    job = t.backend.create_job()
+    t.cleanup(t.backend.delete_job, job)
+    deploy, name, _ = make(t, hot_load_trainer_job=job_name(t, job))
+    info = deploy.get(name)
+    t.assertEqual(info.hot_load_trainer_job, job_name(t, job))
+    t.assertIn(job, info.hot_load_bucket_url)
+    t.assertEqual(info.state, "READY")
+    deploy, name, _ = make(t)
+    t.assertIsNone(deploy.get(name).deployment_shape_version)
+
+
 @check("S01", "GW7_34", "GW9_09")
 def S15_direct_hot_load_of_a_base(t):
     job, client = trainer(t)
@@ -331,7 +343,7 @@ def GW7_33_reattach_to_the_same_trainer_changes_nothing(t):
     t.assertEqual(status_of(deploy, t, name)["replicas"][0]["current_snapshot_identity"], saved)
 
 
-@check("GW7_30", alone=True)
+@check(alone=True)
 def S15_loaded_weights_survive_a_restart(t):
     job, client = trainer(t)
     deploy, name = running_deployment(t, job)

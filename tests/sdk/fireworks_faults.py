@@ -105,7 +105,7 @@ def X_heartbeats_may_fail(t):
     same_as_undisturbed(t)
 
 
-@check("FW21_05", faults=[{"route": "POST */api/v1/forward_backward", "nth": 1, "action": "status", "status": 400}],
+@check(faults=[{"route": "POST */api/v1/forward_backward", "nth": 1, "action": "status", "status": 400}],
        versions=["1.2.30"])
 def FW21_01_what_a_refused_submit_does_to_this_client(t):
     """Why the backend never refuses a submit: the client is dead afterwards, and only a new service helps."""

@@ -28,6 +28,7 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
 from harness import environments  # noqa: E402
+from harness import items as checklist  # noqa: E402
 
 
 def files_of(family, topic):
@@ -121,18 +122,7 @@ def together(arguments):
 
 
 def items(_):
-    """Read from the source, so that no SDK is needed."""
-    found = {}
-    for path in sorted(FOLDER.glob("*_*.py")):
-        source = path.read_text()
-        for marks, name in re.findall(r"^(?:@check\((.*?)\)\n)?def ((?:S\d|FW21_|GW\d_|TR_C|TK21_)\w+)\(", source, re.M | re.S):
-            names = set(re.findall(r'"((?:S\d\d|FW21_\d\d|GW\d_\d\d|TR_C\d\d|TK21_\d\d[a-z]?))"', marks))
-            own = re.match(r"S\d\d|FW21_\d\d|GW\d_\d\d|TR_C\d\d|TK21_\d\d[a-z]?", name)
-            for item in names | ({own.group(0)} if own else set()):
-                found.setdefault(item, []).append(f"{path.stem}.{name}")
-    for item in sorted(found):
-        print(f"{item}: {', '.join(found[item])}")
-    return 0
+    return checklist.report()
 
 
 def main():
