@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // bench_engine [--json]: optimizer steps per second of the built-in model (1,024 tokens a step:
-// eight sequences of 128), beside the time of its matrix products alone in the same process.
+// eight sequences of 128), all parameters and LoRA of rank 8 and 32, beside the time of the matrix
+// products of full-parameter training alone in the same process.
 
 #include "services/local/engine/engine.h"
 #include "services/local/engine/gemm.h"
@@ -10,11 +11,14 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 namespace {
 using namespace desk::local;
+namespace fs = std::filesystem;
 
 constexpr std::size_t kSequences = 8;
 constexpr std::size_t kLength = 128;
@@ -54,17 +58,47 @@ std::vector<Datum> benchData()
     return data;
 }
 
-Timing benchSteps(int threads, int rounds)
+// The built-in model's shape with seed-made weights, as a folder: adapters need a base to open.
+class BenchModel
 {
-    auto engine = Engine::create(ModelConfig {}, 1, std::make_shared<ThreadPool>(threads));
-    if (!engine)
-        return {};
+public:
+    BenchModel()
+        : m_folder(fs::temp_directory_path() / ("bench_engine_" + std::to_string(::getpid())))
+    {
+        const auto made = Engine::create(ModelConfig {}, 1, std::make_shared<ThreadPool>(2));
+        if (!made || !(*made)->exportHf(m_folder))
+            std::fprintf(stderr, "bench_engine: the model could not be written\n");
+    }
+    ~BenchModel()
+    {
+        std::error_code ignored;
+        fs::remove_all(m_folder, ignored);
+    }
+    BenchModel(const BenchModel&) = delete;
+    BenchModel& operator=(const BenchModel&) = delete;
+    // rank 0: all parameters
+    [[nodiscard]] std::unique_ptr<Engine> open(int rank, int threads) const
+    {
+        auto pool = std::make_shared<ThreadPool>(threads);
+        LoraSettings settings;
+        settings.rank = rank;
+        auto engine = rank == 0 ? Engine::open(m_folder, std::move(pool))
+                                : Engine::openLora(m_folder, settings, std::move(pool));
+        return engine ? std::move(*engine) : nullptr;
+    }
+
+private:
+    fs::path m_folder;
+};
+
+Timing benchSteps(Engine& engine, int rounds)
+{
     const auto data = benchData();
     ForwardOptions options;
     options.backward = true;
     return measure(rounds, [&] {
-        const auto result = (*engine)->forward(data, Loss {}, options, {});
-        const auto step = (*engine)->optimStep({}, GradNormalization::NumLossTokens);
+        const auto result = engine.forward(data, Loss {}, options, {});
+        const auto step = engine.optimStep({}, GradNormalization::NumLossTokens);
         if (!result || !step)
             std::fprintf(stderr, "bench_engine: the step failed\n");
     });
@@ -120,38 +154,70 @@ std::string cpuName()
         name.end());
     return name;
 }
+
+struct BenchRow
+{
+    int rank, threads;
+    Timing step;
+    double reference; // products per second
+    std::uint64_t trained;
+    [[nodiscard]] double rate() const { return 1.0 / step.best; }
+    [[nodiscard]] double target() const { return rank == 0 && threads == 2 ? 8.0 : 0.0; }
+};
+
+void printRow(const BenchRow& row)
+{
+    std::string what = "full";
+    if (row.rank > 0)
+        what = "lora " + std::to_string(row.rank);
+    std::printf(
+        "engine  %-7s  %d thread%s  %.1f steps/s of 1,024 tokens (%.1f ms, %.1f ms CPU per "
+        "step; %llu trained; matrix products alone %.1f steps/s, ratio %.2f; kernel %s)%s\n",
+        what.c_str(), row.threads, row.threads == 1 ? " " : "s", row.rate(), row.step.best * 1e3,
+        row.step.cpu * 1e3, static_cast<unsigned long long>(row.trained), row.reference,
+        row.rate() / row.reference, activeKernels<float>().name,
+        row.target() == 0.0              ? ""
+            : row.rate() >= row.target() ? "  target 8: met"
+                                         : "  target 8: MISSED");
+}
+
+std::string jsonRow(const BenchRow& row, const std::string& cpu)
+{
+    std::string name = "train_steps";
+    if (row.rank > 0)
+        name += "_lora" + std::to_string(row.rank);
+    char text[640];
+    std::snprintf(text, sizeof text,
+        "{\"name\":\"%s\",\"value\":%.3f,\"unit\":\"steps/s\",\"reference\":"
+        "\"matrix_products\",\"reference_value\":%.3f,\"ratio\":%.4f,\"target\":%s,\"better\":"
+        "\"higher\",\"kernel\":\"%s\",\"device\":\"cpu\",\"threads\":%d,\"cpu\":\"%s\","
+        "\"cpu_ms_per_step\":%.2f}",
+        name.c_str(), row.rate(), row.reference, row.rate() / row.reference,
+        row.target() > 0.0 ? "8" : "null", activeKernels<float>().name, row.threads, cpu.c_str(),
+        row.step.cpu * 1e3);
+    return text;
+}
 } // namespace
 
 int main(int argc, char** argv)
 {
     const bool asJson = argc > 1 && std::strcmp(argv[1], "--json") == 0;
     const std::string cpu = cpuName();
+    const BenchModel model;
     std::string items;
     for (const int threads : { 1, 2 }) {
-        const Timing step = benchSteps(threads, 30);
-        const Timing products = benchProducts(threads, 30);
-        const double rate = 1.0 / step.best;
-        const double reference = 1.0 / products.best;
-        const double target = threads == 2 ? 8.0 : 0.0;
-        if (!asJson) {
-            std::printf(
-                "engine  %d thread%s  %.1f steps/s of 1,024 tokens (%.1f ms, %.1f ms CPU per "
-                "step; matrix products alone %.1f steps/s, ratio %.2f; kernel %s)%s\n",
-                threads, threads == 1 ? " " : "s", rate, step.best * 1e3, step.cpu * 1e3, reference,
-                rate / reference, activeKernels<float>().name,
-                threads == 2 ? (rate >= target ? "  target 8: met" : "  target 8: MISSED") : "");
-            continue;
+        const double reference = 1.0 / benchProducts(threads, 30).best;
+        for (const int rank : { 0, 8, 32 }) {
+            const auto engine = model.open(rank, threads);
+            if (!engine)
+                return 1;
+            const BenchRow row { rank, threads, benchSteps(*engine, 30), reference,
+                engine->trainedParameterCount() };
+            if (!asJson)
+                printRow(row);
+            else
+                items += (items.empty() ? "" : ",") + jsonRow(row, cpu);
         }
-        char text[512];
-        std::snprintf(text, sizeof text,
-            "%s{\"name\":\"train_steps\",\"value\":%.3f,\"unit\":\"steps/s\",\"reference\":"
-            "\"matrix_products\",\"reference_value\":%.3f,\"ratio\":%.4f,\"target\":%s,\"better\":"
-            "\"higher\",\"kernel\":\"%s\",\"device\":\"cpu\",\"threads\":%d,\"cpu\":\"%s\","
-            "\"cpu_ms_per_step\":%.2f}",
-            items.empty() ? "" : ",", rate, reference, rate / reference,
-            threads == 2 ? "8" : "null", activeKernels<float>().name, threads, cpu.c_str(),
-            step.cpu * 1e3);
-        items += text;
     }
     if (asJson) {
         char now[32];
