@@ -100,7 +100,8 @@ namespace {
             return rangeError("topk_prompt_logprobs", 0, most);
         if (isOutside(p.promptAltTokens))
             return rangeError("prompt_alt_tokens_k", 0, most);
-        if (p.promptLogprobsLastN < 0 || static_cast<std::size_t>(p.promptLogprobsLastN) > length)
+        if (p.promptLogprobsLastN < 0
+            || static_cast<std::size_t>(p.promptLogprobsLastN) >= std::max<std::size_t>(length, 2))
             return rangeError("prompt_logprobs_last_n", 1, length - 1);
         if (p.promptTargetCandidates < 0 || p.promptTargetCandidates > kMaxPromptCandidates)
             return rangeError("target_prompt_logprobs' second dimension", 1, kMaxPromptCandidates);
