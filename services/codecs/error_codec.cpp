@@ -106,7 +106,9 @@ std::string encodeError(int httpStatus, std::string_view message, const ErrorInf
     for (const auto& [key, value] : info.metadata)
         detail["metadata"][key] = value;
     Json body;
-    body["code"] = statusRow(httpStatus).grpcCode;
+    // Both are 400; FAILED_PRECONDITION says that the state of things is in the way.
+    const bool isPrecondition = httpStatus == 400 && info.reason == "PREREQUISITE_NOT_MET";
+    body["code"] = isPrecondition ? 9 : statusRow(httpStatus).grpcCode;
     body["message"] = std::string(message);
     body["details"] = Json::array({ std::move(detail) });
     return toText(body);

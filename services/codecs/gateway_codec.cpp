@@ -119,10 +119,10 @@ Result<Page<Account>> decodeAccounts(std::string_view body)
     return page;
 }
 
-std::string encodeAccounts(std::span<const Account> accounts)
-{
-    Json rows = Json::array();
-    for (const auto& account : accounts) {
+namespace {
+
+    Json accountRow(const Account& account)
+    {
         Json row;
         row["name"] = account.name;
         row["displayName"] = account.displayName;
@@ -131,8 +131,21 @@ std::string encodeAccounts(std::span<const Account> accounts)
         row["state"] = account.state;
         row["status"] = accountStatus();
         row["suspendState"] = account.suspendState;
-        rows.push_back(std::move(row));
+        return row;
     }
+
+} // namespace
+
+std::string encodeAccount(const Account& account)
+{
+    return toText(accountRow(account));
+}
+
+std::string encodeAccounts(std::span<const Account> accounts)
+{
+    Json rows = Json::array();
+    for (const auto& account : accounts)
+        rows.push_back(accountRow(account));
     return pageText("accounts", std::move(rows), {}, static_cast<std::int64_t>(accounts.size()));
 }
 

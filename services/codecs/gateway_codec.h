@@ -165,6 +165,7 @@ struct PromoteAnswer
 
 [[nodiscard]] Result<Page<Account>> decodeAccounts(std::string_view body);
 [[nodiscard]] std::string encodeAccounts(std::span<const Account> accounts);
+[[nodiscard]] std::string encodeAccount(const Account& account);
 
 [[nodiscard]] Result<TrainerJob> decodeJob(std::string_view body);
 [[nodiscard]] std::string encodeJob(const TrainerJob& job);

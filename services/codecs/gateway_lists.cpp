@@ -65,31 +65,37 @@ namespace {
     Result<std::string> encodeList(
         const char* key, std::span<const T> items, const ListQuery& query)
     {
-        const auto first = firstOf(query);
-        if (!first)
-            return first.error();
-        const auto filter = parseFilter(query.filter);
-        if (!filter)
-            return filter.error();
         std::vector<Json> rows;
-        for (const auto& item : items) {
-            auto row = rowOf(item);
-            if (matchesFilter(*filter, row))
-                rows.push_back(std::move(row));
-        }
-        if (auto status = sortRows(rows, query.orderBy); !status)
-            return status.error();
-        const auto begin = std::min(*first, rows.size());
-        const auto end = std::min(begin + query.pageSize, rows.size());
-        Json page = Json::array();
-        for (auto i = begin; i < end; ++i)
-            page.push_back(maskedRow(rows[i], query.readMask));
-        return pageText(key, std::move(page),
-            end < rows.size() ? std::to_string(end) + tokenTail(query) : std::string(),
-            static_cast<std::int64_t>(rows.size()));
+        rows.reserve(items.size());
+        for (const auto& item : items)
+            rows.push_back(rowOf(item));
+        return encodeRows(key, std::move(rows), query);
     }
 
 } // namespace
+
+Result<std::string> encodeRows(const char* key, std::vector<Json> rows, const ListQuery& query)
+{
+    const auto first = firstOf(query);
+    if (!first)
+        return first.error();
+    const auto filter = parseFilter(query.filter);
+    if (!filter)
+        return filter.error();
+    rows.erase(std::remove_if(rows.begin(), rows.end(),
+                   [&filter](const Json& row) { return !matchesFilter(*filter, row); }),
+        rows.end());
+    if (auto status = sortRows(rows, query.orderBy); !status)
+        return status.error();
+    const auto begin = std::min(*first, rows.size());
+    const auto end = std::min(begin + query.pageSize, rows.size());
+    Json page = Json::array();
+    for (auto i = begin; i < end; ++i)
+        page.push_back(maskedRow(rows[i], query.readMask));
+    return pageText(key, std::move(page),
+        end < rows.size() ? std::to_string(end) + tokenTail(query) : std::string(),
+        static_cast<std::int64_t>(rows.size()));
+}
 
 Result<ListQuery> decodeListQuery(const std::map<std::string, std::string>& query)
 {

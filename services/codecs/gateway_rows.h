@@ -33,6 +33,10 @@ void addFurther(Json& row, const Json& further);
 /// they are long.
 [[nodiscard]] std::string unknownMembers(const Json& object, JsonKeys known);
 
+/// The page that a query asks for.
+[[nodiscard]] Result<std::string> encodeRows(
+    const char* key, std::vector<Json> rows, const ListQuery& query);
+
 [[nodiscard]] Result<TrainerJob> jobFromRow(const Json& row);
 [[nodiscard]] Result<Checkpoint> checkpointFromRow(const Json& row);
 [[nodiscard]] Result<Model> modelFromRow(const Json& row);

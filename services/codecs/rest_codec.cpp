@@ -272,13 +272,21 @@ std::string encodeCopied(const std::string& path)
     return toText(body);
 }
 
-std::string encodeWhoAmI(
-    const std::string& user, const std::string& organization, const std::string& email)
+std::string encodeDetail(const std::string& message)
 {
     Json body;
-    body["user_urn"] = user;
-    body["org_urn"] = organization;
-    body["email"] = email;
+    body["detail"] = message;
+    return toText(body);
+}
+
+std::string encodeKeyDetails(const std::string& account, const std::string& email)
+{
+    Json body;
+    body["key_id"] = 1;
+    body["name"] = account;
+    body["note"] = "";
+    body["details"]["org_details"]["name"] = account;
+    body["details"]["user_details"]["email"] = email;
     return toText(body);
 }
 

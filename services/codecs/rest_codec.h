@@ -96,8 +96,10 @@ struct RestCursor
     const std::vector<std::pair<std::string, std::string>>& urls, Time expires);
 [[nodiscard]] std::string encodeArchiveUrl(const std::string& url, Time expires);
 [[nodiscard]] std::string encodeCopied(const std::string& path);
-[[nodiscard]] std::string encodeWhoAmI(
-    const std::string& user, const std::string& organization, const std::string& email);
+/// `{"detail": …}`, the error body that Tinker's clients show.
+[[nodiscard]] std::string encodeDetail(const std::string& message);
+/// What `tinker auth login` asks of a key.
+[[nodiscard]] std::string encodeKeyDetails(const std::string& account, const std::string& email);
 [[nodiscard]] std::string encodeTrace(const std::string& status, const std::string& url);
 /// Complete events of a trace (Chrome's JSON format, which Perfetto reads).
 struct TraceEvent

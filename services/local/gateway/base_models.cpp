@@ -74,6 +74,7 @@ namespace {
         row.model.displayName = id;
         row.model.kind = "HF_BASE_MODEL";
         row.model.state = "READY";
+        describeBaseModel(row.model, *facts);
         if (auto status = store.addModel(row); !status)
             return status.error();
         return BaseModel { id, facts->parameters,
@@ -81,6 +82,17 @@ namespace {
     }
 
 } // namespace
+
+void describeBaseModel(Model& model, const FolderInfo& facts)
+{
+    model.isMoe = false; // the engine runs dense decoders only
+    model.parameterCount = static_cast<std::int64_t>(facts.parameters);
+    model.contextLength = facts.config.maxPositions;
+    model.modelType = "qwen3";
+    model.json = R"({"baseModelDetails":{"checkpointFormat":"HUGGINGFACE",)"
+                 R"("defaultPrecision":"BF16","worldSize":1,"tunable":true},)"
+                 R"("tunable":true,"supportsLora":true,"public":false})";
+}
 
 Result<std::vector<BaseModel>> offerBaseModels(ObjectStore& store,
     const std::vector<fs::path>& folders, const std::vector<std::string>& alsoKept)

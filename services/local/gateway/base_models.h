@@ -2,6 +2,7 @@
 #pragma once
 
 #include "services/core/result.h"
+#include "services/local/engine/inference_model.h"
 #include "services/local/objects/object_store.h"
 
 #include <cstdint>
@@ -17,6 +18,9 @@ struct BaseModel
     std::uint64_t parameters = 0;
     std::uint64_t vocabSize = 0;
 };
+
+/// Facts that a base model's row shows and that what is promoted from it inherits.
+void describeBaseModel(Model& model, const FolderInfo& facts);
 
 /// Unpacks the built-in desk-tiny where it is not there yet, and lists it and the given Hugging
 /// Face folders as base models; desk-tiny comes first. Refused, naming the folder and the reason,

@@ -7,6 +7,10 @@
 #include "services/local/server/task_pool.h"
 
 #include <atomic>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
 
 namespace desk::local {
 
@@ -27,17 +31,24 @@ public:
     /// came from elsewhere.
     [[nodiscard]] Result<OperationRow> promote(
         const std::string& checkpoint, const Promote& request);
+    /// Runs `run` when the operation has ended: now, or on a thread of the pool.
+    void whenEnded(const std::string& operation, std::function<void()> run);
     [[nodiscard]] LongOperation describe(const OperationRow& row) const;
 
 private:
     void run(const OperationRow& row);
     [[nodiscard]] Result<ModelRow> copy(const OperationRow& row);
+    [[nodiscard]] Result<Model> describeModel(
+        const OperationRow& row, const CheckpointRow& checkpoint) const;
+    void tellEnded(const std::string& operation);
     [[nodiscard]] Result<CheckpointRow> findCheckpoint(
         const std::string& checkpoint, const Promote& request) const;
 
     ObjectStore& m_store;
     TaskPool& m_pool;
     std::atomic<bool> m_isStopping { false };
+    std::mutex m_mutex; // guards m_waiting
+    std::multimap<std::string, std::function<void()>> m_waiting; // by operation
 };
 
 } // namespace desk::local

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "services/codecs/shapes_codec.h"
 #include "services/core/clock.h"
 #include "services/core/result.h"
 #include "services/local/objects/database.h"
@@ -130,6 +131,12 @@ public:
     [[nodiscard]] Status removeDeployment(const std::string& id);
     [[nodiscard]] Result<std::vector<ReplicaRow>> replicas(const std::string& deployment) const;
     [[nodiscard]] Status updateReplica(const ReplicaRow& row);
+
+    // The ledger of hot loads (gateway.md section 4.8)
+    [[nodiscard]] Status addLoad(const std::string& deployment, const LedgerEntry& entry);
+    [[nodiscard]] Result<std::vector<LedgerEntry>> loads(
+        const std::string& deployment) const; ///< newest first, at most 500
+    [[nodiscard]] Status forgetLoads(const std::string& deployment);
 
     /// Names for folders; relative.
     [[nodiscard]] static std::string jobFolder(const std::string& job);

@@ -51,6 +51,12 @@ CREATE TABLE IF NOT EXISTS runs(
   lora_rank INTEGER NOT NULL, attention INTEGER NOT NULL, mlp INTEGER NOT NULL,
   unembed INTEGER NOT NULL, metadata TEXT NOT NULL, created INTEGER NOT NULL,
   last_request INTEGER NOT NULL, corrupted INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS loads(
+  serial INTEGER PRIMARY KEY AUTOINCREMENT,
+  deployment TEXT NOT NULL REFERENCES deployments(id) ON DELETE CASCADE, at INTEGER NOT NULL,
+  identity TEXT NOT NULL, replica TEXT NOT NULL, delta INTEGER NOT NULL, error TEXT NOT NULL,
+  seconds REAL) STRICT;
+CREATE INDEX IF NOT EXISTS loads_by_deployment ON loads(deployment);
 CREATE INDEX IF NOT EXISTS runs_by_session ON runs(session);
 )";
 

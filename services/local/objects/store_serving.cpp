@@ -193,4 +193,51 @@ Status ObjectStore::updateReplica(const ReplicaRow& row)
     return storedReplica(*m_database, row);
 }
 
+Status ObjectStore::addLoad(const std::string& deployment, const LedgerEntry& entry)
+{
+    const std::scoped_lock lock(m_mutex);
+    return m_database->transaction([&]() -> Status {
+        auto added = m_database->run(
+            "INSERT INTO loads(deployment,at,identity,replica,delta,error,seconds) "
+            "SELECT ?1,?2,?3,?4,?5,?6,?7 WHERE EXISTS(SELECT 1 FROM deployments WHERE id=?1)",
+            { deployment, sqlTime(entry.at), entry.identity, entry.replica,
+                std::int64_t { entry.isDelta ? 1 : 0 }, entry.error, sqlOptional(entry.seconds) });
+        if (!added)
+            return added.error();
+        auto trimmed = m_database->run(
+            "DELETE FROM loads WHERE deployment=?1 AND serial <= (SELECT serial FROM loads WHERE "
+            "deployment=?1 ORDER BY serial DESC LIMIT 1 OFFSET 500)",
+            { deployment });
+        return trimmed ? done() : Status(trimmed.error());
+    });
+}
+
+Result<std::vector<LedgerEntry>> ObjectStore::loads(const std::string& deployment) const
+{
+    const std::scoped_lock lock(m_mutex);
+    std::vector<LedgerEntry> entries;
+    auto status = m_database->select("SELECT at, identity, replica, delta, error, seconds FROM "
+                                     "loads WHERE deployment=?1 ORDER BY serial DESC LIMIT 500",
+        { deployment }, [&](const Database::Row& row) {
+            LedgerEntry entry;
+            entry.at = row.time(0).value_or(Time {});
+            entry.identity = row.text(1);
+            entry.replica = row.text(2);
+            entry.isDelta = row.integer(3) != 0;
+            entry.error = row.text(4);
+            entry.seconds = row.optionalReal(5);
+            entries.push_back(std::move(entry));
+        });
+    if (!status)
+        return status.error();
+    return entries;
+}
+
+Status ObjectStore::forgetLoads(const std::string& deployment)
+{
+    const std::scoped_lock lock(m_mutex);
+    auto gone = m_database->run("DELETE FROM loads WHERE deployment=?1", { deployment });
+    return gone ? done() : Status(gone.error());
+}
+
 } // namespace desk::local

@@ -28,6 +28,9 @@ std::vector<Router::Segment> Router::parse(std::string_view pattern)
         }
         segment.isParameter = text.size() > 2 && text.front() == '{' && text.back() == '}';
         segment.text = std::string(segment.isParameter ? text.substr(1, text.size() - 2) : text);
+        segment.isRest = segment.isParameter && segment.text.back() == '*';
+        if (segment.isRest)
+            segment.text.pop_back();
         result.push_back(std::move(segment));
     }
     return result;
@@ -43,10 +46,17 @@ bool Router::isVerb(std::string_view text) const
 bool Router::match(const Route& route, const std::vector<std::string>& path,
     std::map<std::string, std::string>& parameters) const
 {
-    if (route.segments.size() != path.size())
+    const bool hasRest = !route.segments.empty() && route.segments.back().isRest;
+    if (hasRest ? path.size() < route.segments.size() : path.size() != route.segments.size())
         return false;
-    for (std::size_t i = 0; i < path.size(); ++i) {
+    for (std::size_t i = 0; i < route.segments.size(); ++i) {
         const auto& segment = route.segments[i];
+        if (segment.isRest) {
+            auto& rest = parameters[segment.text];
+            for (auto j = i; j < path.size(); ++j)
+                rest += (j > i ? "/" : "") + path[j];
+            return true;
+        }
         std::string_view text = path[i];
         if (!segment.verb.empty()) {
             const auto colon = text.rfind(':');

@@ -13,7 +13,8 @@ namespace desk::local {
 ///
 /// A pattern is a path of literal segments and parameters, `/v1/accounts/{a}/deployments/{d}`; the
 /// last one may carry a verb, `{c}:promote`. A parameter without a verb does not match a segment
-/// with one of the verbs registered for it.
+/// with one of the verbs registered for it. A last parameter `{name*}` takes the whole rest of the
+/// path, one segment or more, joined with '/'; routes are tried in the order of their registration.
 ///
 /// A request below `/<anything>/rlorTrainerJobs/<account>/<job>/api/v1/…` is looked up as
 /// `/api/v1/…` with `trainerAccount` and `trainerJob` set (trainer.md section 1.1).
@@ -31,6 +32,7 @@ private:
         std::string text; ///< literal, or name of the parameter
         std::string verb; ///< without the colon
         bool isParameter = false;
+        bool isRest = false;
     };
     struct Route
     {
