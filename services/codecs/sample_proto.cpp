@@ -19,6 +19,16 @@ namespace {
     constexpr std::int32_t kDtypeInt64 = 2;
     constexpr std::size_t kMaxSequences = 65'536;
 
+    // A field of another wire type than the message says is skipped, as unknown ones are.
+    constexpr std::uint32_t bytesField(std::uint32_t tag)
+    {
+        return protozero::tag_and_type(tag, protozero::pbf_wire_type::length_delimited);
+    }
+    constexpr std::uint32_t numberField(std::uint32_t tag)
+    {
+        return protozero::tag_and_type(tag, protozero::pbf_wire_type::varint);
+    }
+
     template <class T>
     std::string packed(const std::vector<T>& values)
     {
@@ -94,17 +104,17 @@ namespace {
         SampleTopk topk;
         std::size_t length = 0;
         while (reader.next()) {
-            switch (reader.tag()) {
-            case 1:
+            switch (reader.tag_and_type()) {
+            case bytesField(1):
                 topk.tokens = unpacked<std::int32_t>(reader.get_view());
                 break;
-            case 2:
+            case bytesField(2):
                 topk.logprobs = unpacked<float>(reader.get_view());
                 break;
-            case 3:
+            case numberField(3):
                 topk.k = static_cast<int>(reader.get_uint32() & 0xFFFFU);
                 break;
-            case 4:
+            case numberField(4):
                 length = reader.get_uint32();
                 break;
             default:
@@ -122,17 +132,17 @@ namespace {
         SampledSequence sequence;
         sequence.isStopped = true; // 0 is absent on the wire
         while (reader.next()) {
-            switch (reader.tag()) {
-            case 1:
+            switch (reader.tag_and_type()) {
+            case numberField(1):
                 sequence.isStopped = reader.get_enum() == 0;
                 break;
-            case 2:
+            case bytesField(2):
                 sequence.tokens = unpacked<std::int32_t>(reader.get_view());
                 break;
-            case 3:
+            case bytesField(3):
                 sequence.logprobs = unpacked<float>(reader.get_view());
                 break;
-            case 4: {
+            case bytesField(4): {
                 auto topk = readTopk(reader.get_message());
                 if (!topk)
                     return topk.error();
@@ -162,22 +172,22 @@ namespace {
     {
         ProtoTensor tensor;
         while (reader.next()) {
-            if (reader.tag() == 1) {
+            if (reader.tag_and_type() == bytesField(1)) {
                 tensor.dense = reader.get_bytes();
-            } else if (reader.tag() == 2) {
+            } else if (reader.tag_and_type() == bytesField(2)) {
                 tensor.isSparse = true;
                 auto csr = reader.get_message();
                 while (csr.next()) {
-                    if (csr.tag() == 1)
+                    if (csr.tag_and_type() == bytesField(1))
                         tensor.values = csr.get_bytes();
-                    else if (csr.tag() == 2)
+                    else if (csr.tag_and_type() == bytesField(2))
                         tensor.rowStarts = unpacked<std::int64_t>(csr.get_view());
-                    else if (csr.tag() == 3)
+                    else if (csr.tag_and_type() == bytesField(3))
                         tensor.columns = unpacked<std::int64_t>(csr.get_view());
                     else
                         csr.skip();
                 }
-            } else if (reader.tag() == 4) {
+            } else if (reader.tag_and_type() == bytesField(4)) {
                 for (const auto size : reader.get_packed_int64())
                     tensor.shape.push_back(size);
             } else {
@@ -206,11 +216,11 @@ namespace {
     void takeAltTokens(protozero::pbf_reader reader, SampleResult& result)
     {
         while (reader.next()) {
-            if (reader.tag() > 2) {
+            const bool isTokens = reader.tag_and_type() == bytesField(1);
+            if (!isTokens && reader.tag_and_type() != bytesField(2)) {
                 reader.skip();
                 continue;
             }
-            const bool isTokens = reader.tag() == 1;
             const auto tensor = readTensor(reader.get_message());
             const protozero::data_view bytes(tensor.dense.data(), tensor.dense.size());
             if (tensor.shape.size() == 2)
@@ -226,8 +236,8 @@ namespace {
     {
         SampleResult result;
         while (reader.next()) {
-            switch (reader.tag()) {
-            case 1: {
+            switch (reader.tag_and_type()) {
+            case bytesField(1): {
                 auto sequence = readSequence(reader.get_message());
                 if (!sequence)
                     return sequence.error();
@@ -236,25 +246,25 @@ namespace {
                 result.sequences.push_back(*std::move(sequence));
                 break;
             }
-            case 2:
+            case bytesField(2):
                 result.promptLogprobs = unpacked<float>(reader.get_view());
                 break;
-            case 3: {
+            case bytesField(3): {
                 auto topk = readTopk(reader.get_message());
                 if (!topk)
                     return topk.error();
                 result.topkPrompt = *std::move(topk);
                 break;
             }
-            case 4:
+            case numberField(4):
                 result.cachedPromptTokens = reader.get_int32();
                 break;
-            case 5: {
+            case bytesField(5): {
                 if (auto status = takeTargets(readTensor(reader.get_message()), result); !status)
                     return status.error();
                 break;
             }
-            case 6:
+            case bytesField(6):
                 takeAltTokens(reader.get_message(), result);
                 break;
             default:

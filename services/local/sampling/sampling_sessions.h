@@ -9,11 +9,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace desk::local {
 
@@ -45,8 +47,11 @@ public:
     /// default takes the snapshot of that name in any job of the account.
     using FindSnapshot = std::function<Result<CheckpointRow>(const std::string& path)>;
     void setFindSnapshot(FindSnapshot find);
+    /// Says no for a client's session that is over; asked before a sampling session begins.
+    using CheckOwner = std::function<Status(const std::string& session)>;
+    void setCheckOwner(CheckOwner check);
 
-    /// Source of a base model: full name, or its last segment. NotFound if there is none.
+    /// Source of a base model, by any name that training takes. NotFound if there is none.
     [[nodiscard]] Result<SamplingSource> baseSource(const std::string& baseModel) const;
     /// Source of a `tinker://` path or a snapshot name. A delta is refused: it is no weights.
     [[nodiscard]] Result<SamplingSource> pathSource(const std::string& path) const;
@@ -57,11 +62,12 @@ public:
 
     /// Begins the session (session, sequence) and gives its id; the same pair with the same weights
     /// again is the same session. Conflict when the pair names other weights already; Quota when
-    /// there are too many. An ephemeral source that is refused is still the caller's to remove.
+    /// there are too many. Sessions that nobody used for long give way. An ephemeral source that is
+    /// refused is still the caller's to remove.
     [[nodiscard]] Result<std::string> create(
         const std::string& session, std::int64_t sequence, const SamplingSource& source);
-    /// Another id for the same weights is not made: copies of a client share the session and get
-    /// numbers from 1 (tinker-0.38.md section 13.4). NotFound for an unknown session.
+    /// The number, from 1, of another copy of the client of a session (tinker-0.38.md section
+    /// 13.4). NotFound for an unknown session.
     [[nodiscard]] Result<std::int64_t> join(const std::string& id);
     [[nodiscard]] Result<SamplingSource> source(const std::string& id) const;
     /// The weights, opened when first needed and shared by sessions of the same folders.
@@ -72,21 +78,41 @@ public:
     void endSession(const std::string& session);
     /// Called with the id of each session that ends, outside of any lock.
     void setOnEnded(std::function<void(const std::string& id)> ended);
-    /// Ends the sessions whose weights belong to nobody else and were not used for that long.
     [[nodiscard]] std::size_t count() const;
+    /// Sampling sessions of a client's session that are live.
+    [[nodiscard]] std::vector<std::string> idsOf(const std::string& session) const;
 
 private:
-    struct Session;
-    struct Weights;
-    [[nodiscard]] std::shared_ptr<Session> find(const std::string& id) const;
+    struct Session
+    {
+        std::string id;
+        std::string owner; ///< the client's session
+        SamplingSource source;
+        std::int64_t copies = 0;
+        std::chrono::steady_clock::time_point used;
+    };
+    /// Models that are open; the ones used last stay so.
+    struct Weights
+    {
+        std::mutex opening;
+        std::shared_ptr<const InferenceModel> model;
+    };
+    [[nodiscard]] Result<std::shared_ptr<const InferenceModel>> openFolder(
+        const std::filesystem::path& folder);
+    [[nodiscard]] Result<std::shared_ptr<const InferenceModel>> openWeights(
+        const SamplingSource& source);
+    [[nodiscard]] std::shared_ptr<Weights> weightsFor(const std::string& key);
+    [[nodiscard]] std::vector<Session> takeIdle(
+        const std::string& owner); // needs m_mutex; makes room
+    void forget(const std::vector<Session>& gone);
 
     ObjectStore& m_store;
     mutable std::mutex m_mutex; // guards what follows
     FindSnapshot m_find;
+    CheckOwner m_checkOwner;
     std::function<void(const std::string&)> m_ended;
-    std::map<std::string, std::shared_ptr<Session>> m_sessions;
-    std::map<std::string, std::weak_ptr<Weights>> m_weights; // by folder and adapter
-    std::map<std::string, std::int64_t> m_joined;
+    std::map<std::string, Session> m_sessions;
+    std::list<std::pair<std::string, std::shared_ptr<Weights>>> m_weights; // last used first
 };
 
 } // namespace desk::local

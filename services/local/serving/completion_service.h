@@ -3,20 +3,25 @@
 
 #include "services/codecs/completions_codec.h"
 #include "services/core/result.h"
+#include "services/local/sampling/fair_queue.h"
 #include "services/local/server/router.h"
-#include "services/local/server/task_pool.h"
+#include "services/local/serving/completion_work.h"
 #include "services/local/serving/serving_service.h"
 
+#include <chrono>
 #include <stop_token>
+#include <string>
 
 namespace desk::local {
 
-/// POST /inference/v1/completions and its alias /v1/completions (gateway.md section 4.9), not
-/// streamed. The model is a deployment, a promoted model or a base model.
+/// POST /inference/v1/completions and its alias /v1/completions (gateway.md section 4.9), whole or
+/// streamed. The model is a deployment (with `@<snapshot>`: that snapshot of it), a promoted model
+/// or a base model. 404 for what is not there, 425 for what is not ready yet, never a 5xx for
+/// either (gateway.md section 4.7). A client that hangs up stops its generation.
 class CompletionService
 {
 public:
-    CompletionService(ObjectStore& store, ServingService& serving, TaskPool& pool);
+    CompletionService(ObjectStore& store, ServingService& serving, FairQueue& queue);
     CompletionService(const CompletionService&) = delete;
     CompletionService& operator=(const CompletionService&) = delete;
 
@@ -24,14 +29,14 @@ public:
     void stop() { m_stop.request_stop(); }
 
 private:
-    void answer(const HttpRequest& request, const Responder& responder);
+    void prepare(const HttpRequest& request, const Responder& responder,
+        std::chrono::steady_clock::time_point arrived);
     [[nodiscard]] Result<ServingService::Answering> weightsFor(
-        const desk::CompletionRequest& request, std::string& modelName);
-    [[nodiscard]] Result<desk::Completion> complete(const desk::CompletionRequest& request);
+        const std::string& model, std::string& modelName);
 
     ObjectStore& m_store;
     ServingService& m_serving;
-    TaskPool& m_pool;
+    FairQueue& m_queue;
     std::stop_source m_stop;
 };
 

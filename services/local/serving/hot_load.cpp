@@ -15,6 +15,8 @@ namespace desk::local {
 
 namespace {
 
+    constexpr std::size_t kMaxLoadedAdapters = 8; // of one replica
+
     Error refusedLoad(std::string message, std::string next)
     {
         return Error { Error::Code::Refused, std::move(message), "no replica was changed",
@@ -59,8 +61,8 @@ void ServingService::answerHotloadPost(const HttpRequest& request, const Respond
     auto wanted = decodeHotload(request.body);
     if (!wanted)
         return responder.send(hotloadError(wanted.error()));
-    auto status = hotLoad(
-        *id, std::string(request.header(kHotloadModelHeader)), *wanted, request.faultReplica);
+    auto status = hotLoad(*id, std::string(request.header(kHotloadModelHeader)), *wanted,
+        request.faultReplica, request.header(kHotloadSourceHeader));
     if (!status)
         return responder.send(hotloadError(status.error()));
     responder.send(jsonResponse("{}"));
@@ -77,9 +79,28 @@ void ServingService::answerHotloadGet(const HttpRequest& request, const Responde
     responder.send(jsonResponse(encodeHotloadStatus(*replicas)));
 }
 
-Result<CheckpointRow> ServingService::findSnapshot(
-    const DeploymentRow& row, const std::string& identity) const
+Result<CheckpointRow> ServingService::snapshotAt(
+    std::string_view source, const std::string& identity) const
 {
+    // An address of the store, whatever its scheme: one of its segments is the job.
+    auto rest = source.substr(0, 2048);
+    while (!rest.empty()) {
+        const auto slash = rest.rfind('/');
+        const auto segment = rest.substr(slash == std::string_view::npos ? 0 : slash + 1);
+        rest = slash == std::string_view::npos ? std::string_view {} : rest.substr(0, slash);
+        if (!isSafeId(segment) || !m_store.job(std::string(segment)))
+            continue;
+        return m_store.checkpoint(std::string(segment), identity, CheckpointSpace::Sampler);
+    }
+    return refusedLoad("x-fireworks-hot-load-source-url names no job of this backend",
+        "leave the header out, or name an address that holds the id of a job here");
+}
+
+Result<CheckpointRow> ServingService::findSnapshot(
+    const DeploymentRow& row, const std::string& identity, std::string_view source) const
+{
+    if (!source.empty())
+        return snapshotAt(source, identity);
     // The bucket of the trainer that the deployment follows comes first (gateway.md section 2.8).
     if (!row.record.hotLoadTrainerJob.empty()) {
         const auto job = std::string(lastSegment(row.record.hotLoadTrainerJob));
@@ -148,7 +169,7 @@ Status ServingService::checkLoad(const Live& live, const CheckpointRow& snapshot
 }
 
 Status ServingService::hotLoad(const std::string& id, const std::string& baseModel,
-    const HotloadRequest& request, int faultReplica)
+    const HotloadRequest& request, int faultReplica, std::string_view source)
 {
     const std::scoped_lock lock(m_mutex);
     const auto found = m_deployments.find(id);
@@ -156,7 +177,11 @@ Status ServingService::hotLoad(const std::string& id, const std::string& baseMod
         return Error { Error::Code::NotFound, "the deployment " + id + " was not found",
             "no replica was changed", "list the deployments", {} };
     auto& live = found->second;
-    auto snapshot = findSnapshot(live.row, request.identity);
+    if (live.replicas.empty())
+        return refusedLoad("the deployment " + id
+                + (live.isUpdating ? " is updating" : " is scaled to zero replicas"),
+            live.isUpdating ? "try again when it is READY" : "scale it up first");
+    auto snapshot = findSnapshot(live.row, request.identity, source);
     if (!snapshot)
         return snapshot.error();
     if (auto status = checkLoad(live, *snapshot, request, baseModel); !status)
@@ -180,6 +205,7 @@ void ServingService::beginLoads(Live& live, int faultReplica)
     if (live.row.targetIdentity.empty())
         return;
     int number = 0;
+    const bool isAdapter = isAdapterFolder(m_store.absolute(live.row.targetFolder));
     for (const auto& state : live.replicas) {
         ++number;
         if (state->row.serial >= live.row.targetSerial)
@@ -187,10 +213,11 @@ void ServingService::beginLoads(Live& live, int faultReplica)
         if (state->isLoading)
             continue; // it sees the newer serial at its next stage and starts again
         LoadTicket ticket { live.row.id, state, live.row.targetIdentity, live.row.targetSerial,
-            number == faultReplica };
+            number == faultReplica, isAdapter };
         state->isLoading = true;
         state->stage = "downloading";
         state->target = ticket.identity;
+        state->loadsAdapter = isAdapter;
         state->row.error.clear();
         state->started = std::chrono::steady_clock::now();
         m_loaders.post([this, ticket] {
@@ -210,6 +237,7 @@ void ServingService::load(const LoadTicket& ticket)
 {
     LoadOrder order;
     bool isServed = false;
+    std::string baseModel;
     {
         const std::scoped_lock lock(m_mutex);
         const auto found = m_deployments.find(ticket.deployment);
@@ -226,6 +254,7 @@ void ServingService::load(const LoadTicket& ticket)
         order.work = m_store.absolute(room + ".load");
         order.target = m_store.absolute(m_store.freshFolder(room + ticket.identity));
         order.failsOnPurpose = ticket.fails;
+        baseModel = row.record.baseModel;
     }
     if (isServed && !ticket.fails)
         return endLoad(ticket, order.current, nullptr);
@@ -236,6 +265,12 @@ void ServingService::load(const LoadTicket& ticket)
         const auto found = m_deployments.find(ticket.deployment);
         return found == m_deployments.end() || found->second.row.targetSerial != ticket.serial;
     };
+    if (ticket.isAdapter) {
+        auto base = openBase(baseModel);
+        if (!base)
+            return endLoad(ticket, base.error(), nullptr);
+        order.adapterBase = *base;
+    }
     auto loaded = loadReplica(
         order,
         [this, &ticket](const char* stage) {
@@ -263,6 +298,19 @@ void ServingService::endLoad(const LoadTicket& ticket, Result<std::filesystem::p
     const auto found = m_deployments.find(ticket.deployment);
     if (found != m_deployments.end() && found->second.row.targetSerial != ticket.serial)
         beginLoads(found->second, 0); // another load was asked for meanwhile
+}
+
+/// What a replica served before: an adapter can still be asked for by its identity, until full
+/// weights come or too many others.
+void ServingService::keepAdapter(ReplicaState& state, bool nextIsAdapter)
+{
+    if (!nextIsAdapter)
+        state.adapters.clear();
+    else if (state.isAdapter && state.model)
+        state.adapters.emplace_back(state.row.snapshot, state.model);
+    if (state.adapters.size() >= kMaxLoadedAdapters)
+        state.adapters.erase(state.adapters.begin());
+    state.isAdapter = nextIsAdapter;
 }
 
 std::filesystem::path ServingService::recordLoad(const LoadTicket& ticket,
@@ -297,12 +345,18 @@ std::filesystem::path ServingService::recordLoad(const LoadTicket& ticket,
     }
     auto stale = !fresh.empty() && !state.row.folder.empty() ? m_store.absolute(state.row.folder)
                                                              : std::filesystem::path {};
+    if (!fresh.empty())
+        keepAdapter(state, ticket.isAdapter);
     state.row = row;
     if (model)
         state.model = std::move(model);
     logLine(row.error.empty() ? LogLevel::Info : LogLevel::Warning,
         "replica " + row.pod + (row.error.empty() ? " serves " : " failed to load ")
             + ticket.identity + (row.error.empty() ? "" : ": " + row.error));
+    const LedgerEntry entry { m_store.now(), ticket.identity, row.pod,
+        !found->second.row.targetParent.empty(), row.error, row.seconds };
+    if (auto noted = m_store.addLoad(ticket.deployment, entry); !noted)
+        logLine(LogLevel::Warning, "the ledger of loads: " + noted.error().message);
     return stale;
 }
 

@@ -62,7 +62,7 @@ namespace {
             if (!applied)
                 return applied.error();
             finished = *applied;
-        } else {
+        } else if (!order.adapterBase) {
             enter("verifying");
             auto engine = openDeltaEngine(DevicePolicy::CpuOnly);
             if (!engine)
@@ -79,7 +79,10 @@ namespace {
                 "the replica serves what it served", "load again", {} };
         if (isCanceled())
             return canceledLoad();
-        auto model = InferenceModel::open(finished);
+        if (order.adapterBase)
+            enter("applying");
+        auto model = order.adapterBase ? InferenceModel::withAdapter(order.adapterBase, finished)
+                                       : InferenceModel::open(finished);
         if (!model)
             return model.error();
         if (auto status = publishFolder(finished, order.target); !status)
@@ -88,6 +91,11 @@ namespace {
     }
 
 } // namespace
+
+bool isAdapterFolder(const fs::path& folder)
+{
+    return pathExists(folder / "adapter_config.json");
+}
 
 Result<LoadedWeights> loadReplica(const LoadOrder& order,
     const std::function<void(const char* stage)>& enter, const std::function<bool()>& isCanceled)

@@ -17,8 +17,10 @@ struct LoadOrder
     std::filesystem::path source; ///< folder of the snapshot in the object store
     std::filesystem::path current; ///< full weights the replica serves; a delta stands on them
     bool isDelta = false;
+    /// The snapshot is an adapter on this model; null: it is full weights or a delta.
+    std::shared_ptr<const InferenceModel> adapterBase;
     std::filesystem::path work; ///< folder for unfinished files; created, removed at the end
-    std::filesystem::path target; ///< full weights under their final name
+    std::filesystem::path target; ///< weights or adapter under their final name
     bool failsOnPurpose = false; ///< an injected fault
 };
 
@@ -33,5 +35,8 @@ struct LoadedWeights
 /// A failure leaves nothing behind. THREAD: any; blocks.
 [[nodiscard]] Result<LoadedWeights> loadReplica(const LoadOrder& order,
     const std::function<void(const char* stage)>& enter, const std::function<bool()>& isCanceled);
+
+/// A peft adapter rather than weights.
+[[nodiscard]] bool isAdapterFolder(const std::filesystem::path& folder);
 
 } // namespace desk::local

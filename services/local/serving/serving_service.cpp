@@ -6,8 +6,10 @@
 #include "services/local/objects/files.h"
 #include "services/local/server/auth.h"
 #include "services/local/server/log.h"
+#include "services/local/serving/replica_loader.h"
 
 #include <algorithm>
+#include <system_error>
 
 namespace desk::local {
 
@@ -45,6 +47,8 @@ Status ServingService::start()
         for (auto& replica : *replicas) {
             auto state = std::make_shared<ReplicaState>();
             state->row = replica;
+            state->isAdapter =
+                !replica.folder.empty() && isAdapterFolder(m_store.absolute(replica.folder));
             state->target = replica.failedTarget;
             state->stage = !replica.failedTarget.empty() ? "error"
                 : replica.snapshot.empty()               ? "idle"
@@ -108,94 +112,6 @@ Status ServingService::remove(const std::string& id)
     return m_store.removeDeployment(id);
 }
 
-Status ServingService::scale(const std::string& id, int replicas)
-{
-    if (replicas < 0 || replicas > kMaxReplicas)
-        return Error { Error::Code::Usage,
-            "a deployment has 0 to " + std::to_string(kMaxReplicas) + " replicas here",
-            "nothing was changed", {}, {} };
-    const std::scoped_lock lock(m_mutex);
-    const auto found = m_deployments.find(id);
-    if (found == m_deployments.end())
-        return noDeployment(id);
-    auto live = found->second;
-    const auto present = static_cast<int>(live.replicas.size());
-    live.row.record.replicaCount = replicas;
-    if (replicas < present)
-        live.replicas.resize(static_cast<std::size_t>(replicas));
-    std::shared_ptr<ReplicaState> sibling = present > 0 ? found->second.replicas.front() : nullptr;
-    for (auto& row : freshReplicas(id, present, std::max(0, replicas - present))) {
-        auto state = std::make_shared<ReplicaState>();
-        row.serial = live.row.targetSerial;
-        if (sibling && !sibling->row.folder.empty()) {
-            row.folder = m_store.freshFolder(
-                "replicas/" + id + "/" + std::to_string(row.index) + "/" + sibling->row.snapshot);
-            auto copied = copyFolderSafely(
-                m_store.absolute(sibling->row.folder), m_store.absolute(row.folder));
-            if (!copied)
-                return copied;
-            row.snapshot = sibling->row.snapshot;
-            state->stage = "ready";
-        }
-        state->row = row;
-        live.replicas.push_back(std::move(state));
-    }
-    std::vector<ReplicaRow> rows;
-    for (const auto& state : live.replicas)
-        rows.push_back(state->row);
-    if (auto status = m_store.replaceReplicas(live.row, rows); !status)
-        return status;
-    found->second = std::move(live);
-    for (int i = replicas; i < present; ++i)
-        removeTree(m_store.absolute("replicas/" + id + "/" + std::to_string(i)));
-    return done();
-}
-
-Status ServingService::rename(const std::string& id, const std::string& displayName)
-{
-    const std::scoped_lock lock(m_mutex);
-    const auto found = m_deployments.find(id);
-    if (found == m_deployments.end())
-        return noDeployment(id);
-    auto row = found->second.row;
-    row.record.displayName = displayName;
-    if (auto status = m_store.updateDeployment(row); !status)
-        return status;
-    found->second.row = row;
-    return done();
-}
-
-Status ServingService::reattach(const std::string& id, const std::string& trainerJob)
-{
-    const std::scoped_lock lock(m_mutex);
-    const auto found = m_deployments.find(id);
-    if (found == m_deployments.end())
-        return noDeployment(id);
-    Live live;
-    live.row = found->second.row;
-    if (live.row.record.hotLoadTrainerJob == trainerJob)
-        return done();
-    live.row.record.hotLoadTrainerJob = trainerJob;
-    live.row.targetIdentity.clear();
-    live.row.targetFolder.clear();
-    live.row.targetParent.clear();
-    ++live.row.targetSerial; // loads in flight end without effect
-    auto rows = freshReplicas(id, 0, static_cast<int>(found->second.replicas.size()));
-    for (auto& row : rows) {
-        row.serial = live.row.targetSerial;
-        live.replicas.push_back(std::make_shared<ReplicaState>());
-        live.replicas.back()->row = row;
-    }
-    if (auto status = m_store.replaceReplicas(live.row, rows); !status)
-        return status;
-    const auto old = std::move(found->second);
-    found->second = std::move(live);
-    for (const auto& state : old.replicas)
-        if (!state->row.folder.empty() && !state->isLoading)
-            removeTree(m_store.absolute(state->row.folder));
-    return done();
-}
-
 Replica ServingService::replicaOf(const ReplicaState& state) const
 {
     Replica replica;
@@ -205,6 +121,12 @@ Replica ServingService::replicaOf(const ReplicaState& state) const
     replica.stage = state.stage;
     replica.targetSnapshot = state.target.empty() ? state.row.snapshot : state.target;
     replica.error = state.row.error;
+    for (const auto& [identity, model] : state.adapters)
+        replica.loadedAdapters.push_back(identity);
+    if (state.isAdapter)
+        replica.loadedAdapters.push_back(state.row.snapshot);
+    if (state.isLoading && state.loadsAdapter)
+        replica.loadingAdapters.push_back(state.target);
     replica.seconds = state.row.seconds;
     if (state.isLoading)
         replica.seconds =
@@ -221,6 +143,8 @@ Deployment ServingService::recordOf(const Live& live) const
         ready += record.replicas.back().isReady ? 1 : 0;
     }
     record.readyReplicaCount = ready;
+    if (live.isUpdating)
+        record.state = "UPDATING";
     return record;
 }
 
@@ -276,14 +200,16 @@ std::filesystem::path ServingService::weightsOf(
 {
     if (!row.folder.empty())
         return m_store.absolute(row.folder);
-    auto base = m_store.model(std::string(lastSegment(deployment.record.baseModel)));
+    auto base = m_store.namedModel(deployment.record.baseModel);
     return base ? m_store.absolute(base->folder) : std::filesystem::path {};
 }
 
-Result<ServingService::Answering> ServingService::answering(const std::string& id)
+Result<ServingService::Answering> ServingService::answering(
+    const std::string& id, const std::string& wanted)
 {
     std::shared_ptr<ReplicaState> state;
     std::filesystem::path folder;
+    std::string baseModel;
     Answering answer;
     {
         const std::scoped_lock lock(m_mutex);
@@ -291,16 +217,37 @@ Result<ServingService::Answering> ServingService::answering(const std::string& i
         if (found == m_deployments.end())
             return noDeployment(id);
         auto& live = found->second;
+        if (live.replicas.empty() && live.isUpdating)
+            return Answering { {}, {}, "the deployment " + id + " is updating; try again" };
         if (live.replicas.empty())
-            return Error { Error::Code::NotFound, "the deployment " + id + " has no replicas",
-                "nothing was computed", "scale it up", {} };
-        state = live.replicas[live.turn++ % live.replicas.size()];
-        answer = { state->model, state->row.snapshot };
+            return Error { Error::Code::NotFound,
+                "the deployment " + id + " is scaled to zero replicas", "nothing was computed",
+                "scale it up", {} };
+        const bool isLoading = std::any_of(live.replicas.begin(), live.replicas.end(),
+            [](const auto& replica) { return replica->isLoading; });
+        if (isLoading && live.row.record.transitionType == "SYNC")
+            return Answering { {}, {},
+                "the deployment " + id + " is loading " + live.row.targetIdentity + "; try again" };
+        for (std::size_t i = 0; i < live.replicas.size() && !state; ++i) {
+            const auto& next = live.replicas[(live.turn + i) % live.replicas.size()];
+            if (wanted.empty() || next->row.snapshot == wanted)
+                state = next;
+            for (const auto& [identity, model] : next->adapters)
+                if (!state && identity == wanted)
+                    return Answering { model, identity, {} };
+        }
+        ++live.turn;
+        if (!state)
+            return Error { Error::Code::NotFound,
+                "no replica of deployment " + id + " has the snapshot " + wanted,
+                "nothing was computed", "load it, or leave out what follows '@'", {} };
+        answer = { state->model, state->row.snapshot, {} };
         folder = weightsOf(live.row, state->row);
+        baseModel = live.row.record.baseModel;
     }
     if (answer.model)
         return answer;
-    auto model = InferenceModel::open(folder);
+    auto model = openFolder(folder, baseModel);
     if (!model)
         return model.error();
     answer.model = std::move(*model);
@@ -310,18 +257,42 @@ Result<ServingService::Answering> ServingService::answering(const std::string& i
     return answer;
 }
 
-Result<std::shared_ptr<const InferenceModel>> ServingService::openModel(const std::string& modelId)
+Result<std::shared_ptr<const InferenceModel>> ServingService::openBase(const std::string& baseModel)
 {
-    auto row = m_store.model(modelId);
+    return openModel(baseModel);
+}
+
+Result<std::shared_ptr<const InferenceModel>> ServingService::openFolder(
+    const std::filesystem::path& folder, const std::string& baseModel)
+{
+    if (!isAdapterFolder(folder))
+        return InferenceModel::open(folder);
+    auto base = openBase(baseModel);
+    if (!base)
+        return base;
+    return InferenceModel::withAdapter(*base, folder);
+}
+
+Result<std::shared_ptr<const InferenceModel>> ServingService::openModel(const std::string& name)
+{
+    auto row = m_store.namedModel(name);
     if (!row)
         return row.error();
-    const auto key = row->folder;
+    const auto folder = m_store.absolute(row->folder);
+    // A folder of the same name may hold other weights after the first one was removed.
+    std::error_code error;
+    const auto key = row->folder + '@'
+        + std::to_string(
+            std::filesystem::last_write_time(folder, error).time_since_epoch().count());
     {
         const std::scoped_lock lock(m_mutex);
         if (const auto found = m_openModels.find(key); found != m_openModels.end())
             return found->second;
     }
-    auto model = InferenceModel::open(m_store.absolute(row->folder));
+    if (row->isBase && isAdapterFolder(folder))
+        return Error { Error::Code::Refused, "the base model " + name + " is an adapter",
+            "nothing was computed", {}, {} };
+    auto model = openFolder(folder, row->model.baseModel);
     if (!model)
         return model.error();
     const std::scoped_lock lock(m_mutex);
