@@ -11,6 +11,11 @@
 #include "services/local/objects/object_store.h"
 #include "services/local/rehearsal/rehearsals.h"
 #include "services/local/rehearsal/stand_ins.h"
+#include "services/local/rest/hub_routes.h"
+#include "services/local/rest/tinker_rest.h"
+#include "services/local/sampling/fair_queue.h"
+#include "services/local/sampling/sampling_service.h"
+#include "services/local/sampling/sampling_sessions.h"
 #include "services/local/server/auth.h"
 #include "services/local/server/fault_plan.h"
 #include "services/local/server/log.h"
@@ -20,6 +25,8 @@
 #include "services/local/serving/serving_service.h"
 #include "services/local/trainer/trainer_service.h"
 
+#include <algorithm>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -28,6 +35,12 @@ namespace desk::local {
 namespace {
 
     constexpr auto kSweepInterval = std::chrono::seconds(1);
+
+    /// Training has its own threads; sequences are drawn one a thread.
+    int drawThreads()
+    {
+        return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 2, 8);
+    }
 
 } // namespace
 
@@ -45,14 +58,18 @@ struct Backend::Parts
     std::unique_ptr<HttpServer> server;
     TaskPool parsers { 2 };
     TaskPool loaders { 4 };
-    TaskPool answers { 2 };
+    FairQueue draws { drawThreads() };
     std::unique_ptr<FutureTable> futures;
+    std::unique_ptr<SamplingSessions> samplers;
+    std::unique_ptr<SamplingService> sampling;
     std::unique_ptr<ServingService> serving;
     std::unique_ptr<CompletionService> completions;
     std::unique_ptr<SnapshotWriter> writer;
     std::unique_ptr<TrainerService> trainer;
     std::unique_ptr<Promoter> promoter;
     std::unique_ptr<GatewayService> gateway;
+    std::unique_ptr<TinkerRest> rest;
+    std::unique_ptr<HubRoutes> hub;
     ReadyLine ready;
     bool isStopped = false;
 
@@ -113,7 +130,8 @@ void Backend::Parts::describe(const BackendConfig& config, const std::vector<Bas
 std::optional<HttpResponse> Backend::Parts::gate(const HttpRequest& request) const
 {
     const bool isHealthProbe = request.segments.size() == 1 && request.segments[0] == "healthz";
-    if (isHealthProbe || isAuthorized(request, key) || !rehearsals->ownerOf(request).empty())
+    if (isHealthProbe || TinkerRest::needsNoKey(request) || isAuthorized(request, key)
+        || !rehearsals->ownerOf(request).empty())
         return std::nullopt;
     return errorResponse(401,
         "the key is missing or wrong; it is in the file that the backend "
@@ -172,13 +190,28 @@ void Backend::Parts::compose(const BackendConfig& config)
         },
         config.futures);
     serving = std::make_unique<ServingService>(*store, loaders);
-    completions = std::make_unique<CompletionService>(*store, *serving, answers);
+    completions = std::make_unique<CompletionService>(*store, *serving, draws);
+    samplers = std::make_unique<SamplingSessions>(*store);
+    sampling = std::make_unique<SamplingService>(
+        *samplers, *futures, draws, parsers,
+        [this](std::chrono::milliseconds delay, std::function<void()> run) {
+            server->after(delay, std::move(run));
+        },
+        SamplingService::Limits {});
     writer = std::make_unique<SnapshotWriter>(
         *store, [this](const std::string& job) { return serving->confirmedIdentity(job); });
-    trainer = std::make_unique<TrainerService>(
-        *store, *writer, *futures, parsers, std::make_shared<ThreadPool>(config.threads));
+    trainer = std::make_unique<TrainerService>(TrainerParts { *store, *writer, *futures, *samplers,
+        parsers, std::make_shared<ThreadPool>(config.threads) });
+    samplers->setCheckOwner(
+        [this](const std::string& session) { return trainer->checkSession(session); });
     promoter = std::make_unique<Promoter>(*store, loaders);
-    gateway = std::make_unique<GatewayService>(*store, *trainer, *serving, *promoter);
+    gateway = std::make_unique<GatewayService>(*store, *trainer, *serving, *promoter, loaders,
+        [this](std::chrono::milliseconds delay, std::function<void()> run) {
+            server->after(delay, std::move(run));
+        });
+    rest = std::make_unique<TinkerRest>(
+        *store, *samplers, loaders, TinkerRest::Config { key, config.http.tls.has_value() });
+    hub = std::make_unique<HubRoutes>(*store);
     router.add("GET", "/healthz", [](HttpRequest, Responder responder) {
         responder.send(jsonResponse(R"({"status":"ok"})"));
     });
@@ -187,6 +220,9 @@ void Backend::Parts::compose(const BackendConfig& config)
     trainer->addRoutes(router);
     serving->addRoutes(router);
     completions->addRoutes(router);
+    sampling->addRoutes(router);
+    rest->addRoutes(router);
+    hub->addRoutes(router);
 }
 
 void Backend::Parts::sweep()
@@ -207,11 +243,13 @@ void Backend::Parts::stop()
         promoter->stop();
     if (completions)
         completions->stop();
+    if (sampling)
+        sampling->stop();
     if (server)
         server->stop();
     if (trainer)
         trainer->stop();
-    answers.stop();
+    draws.stop();
     parsers.stop();
     loaders.stop();
 }

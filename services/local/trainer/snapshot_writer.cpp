@@ -53,29 +53,34 @@ SnapshotWriter::SnapshotWriter(ObjectStore& store, ConfirmedIdentity confirmed)
 {
 }
 
-CheckpointRow SnapshotWriter::rowFor(const SaveOrder& order, CheckpointType type) const
+CheckpointRow SnapshotWriter::rowFor(
+    const SaveOrder& order, CheckpointSpace space, CheckpointType type) const
 {
     CheckpointRow row;
     row.job = order.job;
     row.id = order.name;
     row.baseModel = order.baseModel;
+    row.run = order.run;
+    row.userMetadata = order.userMetadata;
     row.record.name = CheckpointName { m_store.account(), order.job, order.name }.toString();
-    row.space =
-        type == CheckpointType::Training ? CheckpointSpace::State : CheckpointSpace::Sampler;
+    row.space = space;
     row.record.type = type;
-    row.record.isPromotable = type == CheckpointType::InferenceBase;
+    row.record.isPromotable = space == CheckpointSpace::Sampler
+        && (type == CheckpointType::InferenceBase || type == CheckpointType::InferenceLora);
     row.record.created = m_store.now();
     if (order.ttlSeconds)
         row.record.expires = m_store.now() + std::chrono::seconds(*order.ttlSeconds);
-    const auto* room = type == CheckpointType::Training ? "/state/" : "/sampler/";
+    const auto* room = space == CheckpointSpace::State ? "/state/"
+        : space == CheckpointSpace::Sampler            ? "/sampler/"
+                                                       : "/external/";
     row.folder = m_store.freshFolder(ObjectStore::jobFolder(order.job) + room + order.name);
     row.record.path = m_store.absolute(row.folder).string();
     return row;
 }
 
-Status SnapshotWriter::checkNewSnapshot(const SaveOrder& order) const
+Status SnapshotWriter::checkNew(const SaveOrder& order, CheckpointSpace space) const
 {
-    if (m_store.checkpoint(order.job, order.name, CheckpointSpace::Sampler))
+    if (m_store.checkpoint(order.job, order.name, space))
         return Error { Error::Code::Conflict,
             "the snapshot " + order.name + " of job " + order.job + " exists",
             "nothing was saved: deltas and replicas may stand on it", "save under another name",
@@ -86,37 +91,75 @@ Status SnapshotWriter::checkNewSnapshot(const SaveOrder& order) const
 Result<CheckpointRow> SnapshotWriter::saveState(const Engine& engine, const SaveOrder& order)
 {
     const std::scoped_lock lock(m_mutex);
-    auto row = rowFor(order, CheckpointType::Training);
-    const auto folder = m_store.absolute(row.folder);
-    if (auto status = makeFolder(folder.parent_path()); !status)
-        return status.error();
-    if (auto status = engine.saveState(folder); !status)
-        return status.error();
-    FolderGuard guard(folder);
-    row.record.step = engine.step();
-    row.record.sizeBytes = folderBytes(folder);
-    if (auto status = m_store.addCheckpoint(row, true); !status)
-        return status.error();
-    guard.keep();
-    return row;
+    auto row = rowFor(order, CheckpointSpace::State,
+        engine.lora() ? CheckpointType::TrainingLora : CheckpointType::Training);
+    return publish(
+        engine, row, true, [&](const fs::path& folder) { return engine.saveState(folder); });
 }
 
 Result<CheckpointRow> SnapshotWriter::saveBase(const Engine& engine, const SaveOrder& order)
 {
     const std::scoped_lock lock(m_mutex);
-    if (auto status = checkNewSnapshot(order); !status)
+    if (auto status = checkNew(order, CheckpointSpace::Sampler); !status)
         return status.error();
-    auto row = rowFor(order, CheckpointType::InferenceBase);
+    auto row = rowFor(order, CheckpointSpace::Sampler,
+        engine.lora() ? CheckpointType::InferenceLora : CheckpointType::InferenceBase);
+    return publish(engine, row, false, [&](const fs::path& folder) {
+        return engine.lora() ? engine.exportAdapter(folder, order.baseModel)
+                             : engine.exportHf(folder);
+    });
+}
+
+Result<CheckpointRow> SnapshotWriter::saveMerged(
+    const Engine& engine, const SaveOrder& order, bool isTrained)
+{
+    const std::scoped_lock lock(m_mutex);
+    if (!engine.lora())
+        return refusedSave("merged_base is for adapters, and this is full-parameter training",
+            "save with checkpoint_type \"base\"");
+    if (!isTrained)
+        return refusedSave("the adapter has neither been trained nor loaded, so a merge would be "
+                           "the base model again",
+            "train a step first, or use the base model");
+    if (auto status = checkNew(order, CheckpointSpace::Sampler); !status)
+        return status.error();
+    auto row = rowFor(order, CheckpointSpace::Sampler, CheckpointType::InferenceBase);
+    return publish(
+        engine, row, false, [&](const fs::path& folder) { return engine.exportHf(folder); });
+}
+
+Result<CheckpointRow> SnapshotWriter::saveExternal(const Engine& engine, const SaveOrder& order)
+{
+    const std::scoped_lock lock(m_mutex);
+    if (auto status = checkNew(order, CheckpointSpace::External); !status)
+        return status.error();
+    auto row = rowFor(order, CheckpointSpace::External,
+        engine.lora() ? CheckpointType::InferenceLora : CheckpointType::InferenceBase);
+    return publish(engine, row, false, [&](const fs::path& folder) {
+        return engine.lora() ? engine.exportAdapter(folder, order.baseModel)
+                             : engine.exportHf(folder);
+    });
+}
+
+Result<CheckpointRow> SnapshotWriter::publish(const Engine& engine, CheckpointRow row,
+    bool replacesState, const std::function<Status(const fs::path&)>& write)
+{
     const auto folder = m_store.absolute(row.folder);
     if (auto status = makeFolder(folder.parent_path()); !status)
         return status.error();
-    if (auto status = engine.exportHf(folder); !status)
+    if (auto status = write(folder); !status)
         return status.error();
     FolderGuard guard(folder);
     row.record.step = engine.step();
-    row.record.sizeBytes = folderBytes(folder, kWeightSuffix);
-    row.record.baseBytes = row.record.sizeBytes;
-    if (auto status = m_store.addCheckpoint(row, false); !status)
+    if (engine.lora())
+        row.loraRank = engine.lora()->rank;
+    if (row.space == CheckpointSpace::State) {
+        row.record.sizeBytes = folderBytes(folder);
+    } else {
+        row.record.sizeBytes = folderBytes(folder, kWeightSuffix);
+        row.record.baseBytes = row.record.sizeBytes;
+    }
+    if (auto status = m_store.addCheckpoint(row, replacesState); !status)
         return status.error();
     guard.keep();
     return row;
@@ -134,11 +177,16 @@ Result<CheckpointRow> SnapshotWriter::parentOf(const SaveOrder& order) const
                 "save a base and load it");
         return row;
     }
-    auto newest = m_store.newestSampler(order.job);
-    if (!newest)
-        return refusedSave("a delta needs a parent, and job " + order.job + " has no base save yet",
-            "save with checkpoint_type \"base\" first");
-    return newest;
+    auto rows = m_store.checkpoints(order.job);
+    if (!rows)
+        return rows.error();
+    // Adapters and what they were folded into are never part of a chain.
+    for (auto row = rows->rbegin(); row != rows->rend(); ++row)
+        if (row->space == CheckpointSpace::Sampler && row->loraRank == 0
+            && row->record.type != CheckpointType::InferenceLora)
+            return *row;
+    return refusedSave("a delta needs a parent, and job " + order.job + " has no base save yet",
+        "save with checkpoint_type \"base\" first");
 }
 
 Result<fs::path> SnapshotWriter::fullWeights(const CheckpointRow& row) const
@@ -187,7 +235,7 @@ Result<fs::path> SnapshotWriter::fullWeights(const CheckpointRow& row) const
 Result<CheckpointRow> SnapshotWriter::saveDelta(const Engine& engine, const SaveOrder& order)
 {
     const std::scoped_lock lock(m_mutex);
-    if (auto status = checkNewSnapshot(order); !status)
+    if (auto status = checkNew(order, CheckpointSpace::Sampler); !status)
         return status.error();
     auto parent = parentOf(order);
     if (!parent)
@@ -216,7 +264,7 @@ Result<CheckpointRow> SnapshotWriter::publishDelta(
     auto deltas = openDeltaEngine(DevicePolicy::CpuOnly);
     if (!deltas)
         return deltas.error();
-    auto row = rowFor(order, CheckpointType::InferenceArcV2);
+    auto row = rowFor(order, CheckpointSpace::Sampler, CheckpointType::InferenceArcV2);
     const auto folder = m_store.absolute(row.folder);
     if (auto status = makeFolder(folder.parent_path()); !status)
         return status.error();

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+// Jobs and queues of the trainers: what all calls have in common.
 #include "services/local/trainer/trainer_service.h"
 
 #include "services/codecs/error_codec.h"
 #include "services/core/resource_name.h"
-#include "services/local/server/auth.h"
 #include "services/local/server/log.h"
+#include "services/local/server/zstd_body.h"
 #include "services/local/trainer/wire_convert.h"
 
 #include <algorithm>
+#include <exception>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -15,31 +18,49 @@ namespace desk::local {
 
 namespace {
 
-    constexpr std::size_t kMaxModels = 16;
-    constexpr std::size_t kMaxSessions = 4096;
-    constexpr auto kSilentSession = std::chrono::seconds(300);
+    // Bodies that wait for their turn; more are told to come back.
+    constexpr std::size_t kMaxQueuedBytes = std::size_t { 512 } << 20;
+    constexpr auto kLongWait = std::chrono::seconds(20);
+    /// Keeps the saves of clients that came by the plain address and are no tinker.
+    constexpr const char* kDirectJob = "direct";
 
-    HttpResponse trainerError(const Error& error)
+    HttpResponse comeBack(const std::string& why)
     {
-        return errorResponse(httpStatusFor(error.code), wireMessage(error));
-    }
-
-    Error trainerUsage(std::string message, std::string next)
-    {
-        return Error { Error::Code::Usage, std::move(message), "nothing was done", std::move(next),
-            {} };
+        auto response = errorResponse(429, why);
+        response.headers.push_back({ "Retry-After", "1" });
+        return response;
     }
 
 } // namespace
 
-TrainerService::TrainerService(ObjectStore& store, SnapshotWriter& writer, FutureTable& futures,
-    TaskPool& parsers, std::shared_ptr<ThreadPool> threads)
-    : m_store(store)
-    , m_writer(writer)
-    , m_futures(futures)
-    , m_parsers(parsers)
-    , m_threads(std::move(threads))
+bool isPlainTinker(const HttpRequest& request) noexcept
 {
+    return request.header("x-stainless-package-version").substr(0, 2) == "0.";
+}
+
+bool isNewTinker(const HttpRequest& request) noexcept
+{
+    const auto version = request.header("x-stainless-package-version");
+    return version.substr(0, 2) == "0." && version.substr(0, 5) != "0.23.";
+}
+
+HttpResponse trainerError(const Error& error)
+{
+    return errorResponse(httpStatusFor(error.code), wireMessage(error));
+}
+
+Error trainerUsage(std::string message, std::string next)
+{
+    return Error { Error::Code::Usage, std::move(message), "nothing was done", std::move(next),
+        {} };
+}
+
+TrainerService::TrainerService(TrainerParts parts)
+    : m_parts(std::move(parts))
+    , m_sessions(m_parts.store)
+{
+    m_parts.futures.setQueueProbe([this](const std::string& owner) { return queueOf(owner); });
+    endOfEarlierRuns();
 }
 
 TrainerService::~TrainerService()
@@ -59,334 +80,260 @@ void TrainerService::stop()
         model->worker->stop();
 }
 
+void TrainerService::setNotes(TrainingNotes notes)
+{
+    m_notes = std::move(notes);
+}
+
+Status TrainerService::checkSession(const std::string& session) const
+{
+    return m_sessions.check(session);
+}
+
+void TrainerService::post(Router& router, const char* path, Method method)
+{
+    router.add("POST", std::string("/api/v1/") + path,
+        [this, method](HttpRequest request, Responder responder) {
+            if (auto status = unpackBody(request); !status)
+                return responder.send(trainerError(status.error()));
+            (this->*method)(request, responder);
+        });
+}
+
 void TrainerService::addRoutes(Router& router)
 {
     addSessionRoutes(router);
+    addModelRoutes(router);
     addTrainingRoutes(router);
     addSaveRoutes(router);
 }
 
-void TrainerService::addSessionRoutes(Router& router)
+void TrainerService::endOfEarlierRuns()
 {
-    router.add("GET", "/api/v1/healthz", [this](HttpRequest request, Responder responder) {
-        const auto job = jobOf(request);
-        if (!job && !request.trainerJob.empty()) // "not ready" is never a 5xx
-            return responder.send(errorResponse(404, job.error().message));
-        responder.send(jsonResponse(encodeHealthz()));
-    });
-    // Telemetry holds the client's own headers and tracebacks: accepted, never kept.
-    router.add("POST", "/api/v1/telemetry", [](HttpRequest, Responder responder) {
-        responder.send(jsonResponse(R"({"status":"accepted"})"));
-    });
-    router.add("POST", "/api/v1/client/config", [](HttpRequest, Responder responder) {
-        responder.send(jsonResponse(
-            R"({"pjwt_auth_enabled":false,"parallel_fwdbwd_chunks":true,"proto_write_fwdbwd":false,)"
-            R"("proto_compress_fwdbwd":false,"fwd_via_fwdbwd":false,"use_pyqwest_transport":false})"));
-    });
-    const auto post = [&](const char* name, auto method) {
-        router.add("POST", std::string("/api/v1/") + name,
-            [this, method](
-                HttpRequest request, Responder responder) { (this->*method)(request, responder); });
-    };
-    post("create_session", &TrainerService::createSession);
-    post("session_heartbeat", &TrainerService::heartbeat);
-    post("create_model", &TrainerService::createModel);
-    post("get_info", &TrainerService::getInfo);
-    post("unload_model", &TrainerService::unloadModel);
-    post("retrieve_future", &TrainerService::retrieve);
-    router.add("GET", "/api/v1/list_checkpoints",
-        [this](HttpRequest request, Responder responder) { listCheckpoints(request, responder); });
-    router.add("GET", "/api/v1/get_server_capabilities",
-        [this](HttpRequest request, Responder responder) { capabilities(request, responder); });
+    // The job that a run brought along ended with the process that held its model.
+    const auto runs = m_parts.store.runs();
+    if (!runs)
+        return;
+    for (const auto& run : *runs) {
+        if (run.job != ObjectStore::jobOfRun(run.id))
+            continue;
+        if (const auto job = m_parts.store.job(run.job);
+            job && !job->deleted && job->job.state == JobState::Running)
+            (void)m_parts.store.setJobState(run.job, JobState::Completed, "the backend was ended");
+    }
 }
 
 Result<JobRow> TrainerService::jobOf(const HttpRequest& request) const
 {
     if (request.trainerJob.empty()) {
-        auto jobs = m_store.jobs();
+        auto jobs = m_parts.store.jobs();
         if (!jobs)
             return jobs.error();
         std::vector<JobRow> running;
-        std::copy_if(jobs->begin(), jobs->end(), std::back_inserter(running),
-            [](const JobRow& row) { return row.job.state == JobState::Running; });
+        for (const auto& row : *jobs)
+            if (row.job.state == JobState::Running && row.id.find("-train-") == std::string::npos)
+                running.push_back(row);
         if (running.size() == 1)
             return running.front();
         return Error { Error::Code::NotFound,
             "the URL names no trainer job, and " + std::to_string(running.size()) + " are running",
             {}, "use <url>/training/v1/rlorTrainerJobs/<account>/<job>", {} };
     }
-    if (request.trainerAccount != m_store.account())
+    if (request.trainerAccount != m_parts.store.account())
         return Error { Error::Code::NotFound,
             "there is no account " + request.trainerAccount + " here", {}, {}, {} };
-    auto job = m_store.job(request.trainerJob);
+    auto job = m_parts.store.job(request.trainerJob);
     if (!job)
         return job;
-    if (job->job.state != JobState::Running)
+    if (job->deleted || job->job.state != JobState::Running)
         return Error { Error::Code::NotFound,
             "the trainer job " + job->id + " is in " + job->job.stateText, {},
             "resume it, or create another one", {} };
     return job;
 }
 
-void TrainerService::createSession(const HttpRequest& request, const Responder& responder)
+Result<std::string> TrainerService::ownJob(const std::string& id, const std::string& baseModel)
 {
-    const auto job = jobOf(request);
-    if (!job)
-        return responder.send(trainerError(job.error()));
-    auto wanted = decodeCreateSession(request.body);
-    if (!wanted)
-        return responder.send(trainerError(wanted.error()));
-    SessionCreated answer;
-    answer.sessionId = "sess-" + randomHex(12);
-    answer.infoMessage = "embedded backend of Trainer Desk, training on this machine's processor";
-    {
-        const std::scoped_lock lock(m_mutex);
-        if (m_sessions.size() >= kMaxSessions) {
-            const auto oldest = std::min_element(m_sessions.begin(), m_sessions.end(),
-                [](const auto& a, const auto& b) { return a.second.lastSeen < b.second.lastSeen; });
-            m_sessions.erase(oldest);
-        }
-        m_sessions[answer.sessionId] = { job->id, wanted->sdkVersion,
-            std::chrono::steady_clock::now() };
+    if (auto known = m_parts.store.job(id); known && !known->deleted) {
+        if (known->job.state != JobState::Running)
+            if (auto status = m_parts.store.setJobState(id, JobState::Running, {}); !status)
+                return status.error();
+        return id;
     }
-    responder.send(jsonResponse(encodeSessionCreated(answer)));
+    JobRow row;
+    row.id = id;
+    row.job.name = "accounts/" + m_parts.store.account() + "/rlorTrainerJobs/" + id;
+    row.job.displayName = id;
+    row.job.state = JobState::Running;
+    row.job.baseModel = baseModel;
+    row.job.stateText = "JOB_STATE_RUNNING";
+    row.job.created = m_parts.store.now();
+    row.job.createdBy = "local";
+    if (auto status = m_parts.store.addJob(row); !status)
+        return status.error();
+    return id;
 }
 
-void TrainerService::heartbeat(const HttpRequest& request, const Responder& responder)
+Result<std::string> TrainerService::jobForModel(const HttpRequest& request,
+    const std::string& session, const std::string& modelId, const std::string& baseModel)
 {
-    auto id = decodeHeartbeat(request.body);
-    if (!id)
-        return responder.send(trainerError(id.error()));
-    {
-        const std::scoped_lock lock(m_mutex);
-        if (const auto found = m_sessions.find(*id); found != m_sessions.end())
-            found->second.lastSeen = std::chrono::steady_clock::now();
+    if (!request.trainerJob.empty() || (!isPlainTinker(request) && jobOf(request))) {
+        auto job = jobOf(request);
+        if (!job)
+            return job.error();
+        if (job->id == kDirectJob || baseModel == job->job.baseModel)
+            return job->id;
+        const auto wanted = m_parts.store.namedModel(job->job.baseModel);
+        const auto given = m_parts.store.namedModel(baseModel);
+        if (wanted && given && wanted->id == given->id)
+            return job->id;
+        return trainerUsage(
+            "the trainer job " + job->id + " trains " + job->job.baseModel + ", not " + baseModel,
+            "create the model with the job's base model");
     }
-    responder.send(jsonResponse(R"({"type":"session_heartbeat"})"));
-}
-
-bool TrainerService::makeRoom(std::string& problem)
-{
-    // Called with m_mutex held. The models of sessions that went silent give way first.
-    if (m_models.size() < kMaxModels)
-        return true;
-    const auto now = std::chrono::steady_clock::now();
-    for (auto model = m_models.begin(); model != m_models.end(); ++model) {
-        const auto session = m_sessions.find(model->second->session);
-        if (session != m_sessions.end() && now - session->second.lastSeen < kSilentSession)
-            continue;
-        const auto gone = model->second;
-        m_models.erase(model);
-        m_parsers.post([gone] { gone->worker->stop(); });
-        return true;
-    }
-    problem = "this backend holds " + std::to_string(kMaxModels) + " live models at most";
-    return false;
-}
-
-void TrainerService::createModel(const HttpRequest& request, const Responder& responder)
-{
-    const auto job = jobOf(request);
-    if (!job)
-        return responder.send(trainerError(job.error()));
-    auto wanted = decodeCreateModel(request.body);
-    if (!wanted)
-        return responder.send(trainerError(wanted.error()));
-    const auto key = "create/" + wanted->sessionId;
-    const auto ticket =
-        m_futures.submit(key, wanted->modelSeqId, std::hash<std::string> {}(request.body));
-    const auto answer = [&](const std::string& modelId) {
-        responder.send(jsonResponse(encodeFutureRef({ ticket.requestId, modelId })));
-    };
-    const auto modelId = wanted->sessionId + ":train:" + std::to_string(wanted->modelSeqId);
-    if (!ticket.isNew)
-        return answer(modelId);
-    const auto refuse = [&](const std::string& message) {
-        m_futures.fail(ticket.requestId, message, "user");
-        answer({});
-    };
-    auto model = std::make_shared<LiveModel>();
-    model->id = modelId;
-    model->job = job->id;
-    model->session = wanted->sessionId;
-    model->baseModel = wanted->baseModel;
-    model->isBaseOnly = wanted->isBaseOnly;
-    if (wanted->baseModel != job->job.baseModel)
-        return refuse("the trainer job " + job->id + " trains " + job->job.baseModel + ", not "
-            + wanted->baseModel + "; create the model with the job's base model");
-    if (wanted->lora && wanted->lora->rank != 0)
-        return refuse("this backend trains full parameters only; create the model with rank 0");
-    {
-        const std::scoped_lock lock(m_mutex);
-        std::string problem;
-        if (!m_sessions.contains(wanted->sessionId))
-            problem = "the session " + wanted->sessionId
-                + " is not known: the backend was restarted; create a new session";
-        else if (!m_isStopping && makeRoom(problem)) {
-            model->worker = std::make_unique<ModelWorker>();
-            m_models[modelId] = model;
-        }
-        if (!model->worker)
-            return refuse(problem.empty() ? "the backend is stopping" : problem);
-    }
-    model->worker->push(0, true,
-        [this, weak = std::weak_ptr(model), id = ticket.requestId](const std::stop_token&) {
-            const auto live = weak.lock();
-            if (!live)
-                return;
-            auto opened = openEngine(*live);
-            if (opened)
-                return m_futures.succeed(id, std::move(*opened));
-            m_futures.fail(id, wireMessage(opened.error()), futureCategory(opened.error()));
-        });
-    answer(modelId);
-}
-
-Result<std::string> TrainerService::openEngine(LiveModel& model) const
-{
-    auto base = m_store.model(std::string(lastSegment(model.baseModel)));
-    if (!base)
-        return base.error();
-    auto engine = Engine::open(m_store.absolute(base->folder), m_threads);
-    if (!engine)
-        return engine.error();
-    model.engine = std::move(*engine);
-    logLine(LogLevel::Info, "model " + model.id + " of job " + model.job + " is live");
-    return encodeModelResult(model.id, "create_model");
+    if (const auto job = m_sessions.jobOf(session); !job.empty())
+        return job;
+    if (isPlainTinker(request))
+        return ownJob(ObjectStore::jobOfRun(modelId), baseModel);
+    return ownJob(kDirectJob, baseModel);
 }
 
 TrainerService::ModelPtr TrainerService::findModel(const std::string& id, const std::string& job)
 {
-    const std::scoped_lock lock(m_mutex);
-    const auto found = m_models.find(id);
-    if (found == m_models.end() || (!job.empty() && found->second->job != job))
-        return nullptr;
-    if (const auto session = m_sessions.find(found->second->session); session != m_sessions.end())
-        session->second.lastSeen = std::chrono::steady_clock::now();
-    return found->second;
+    ModelPtr model;
+    {
+        const std::scoped_lock lock(m_mutex);
+        const auto found = m_models.find(id);
+        if (found == m_models.end() || (!job.empty() && found->second->job != job))
+            return nullptr;
+        model = found->second;
+    }
+    (void)m_sessions.touch(model->session);
+    return model;
 }
 
 Error TrainerService::lostModel(const std::string& modelId, const std::string& job) const
 {
-    auto error = trainerUsage(
-        "the model " + modelId + " is not live: it was unloaded or the backend was restarted", "");
-    const auto newest = job.empty() ? std::nullopt : m_store.newestSave(job);
+    auto error = trainerUsage("the model " + modelId.substr(0, 100)
+            + " is not live: it was unloaded or the backend was restarted",
+        "");
+    auto of = job;
+    if (of.empty())
+        if (const auto run = m_parts.store.run(modelId))
+            of = run->job;
+    const auto newest = of.empty() ? std::nullopt : m_parts.store.newestSave(of);
     if (!newest) {
-        error.next = "the job has no save; create a new model";
+        error.next = of.empty() ? "create a new model" : "the job has no save; create a new model";
         return error;
     }
-    error.next = "the newest save of job " + job + " is " + newest->id;
+    error.next = "the newest save of job " + of + " is " + newest->id;
     if (newest->record.step)
         error.next += " at step " + std::to_string(*newest->record.step);
     error.next += "; create a new model and load the newest state";
     return error;
 }
 
-void TrainerService::getInfo(const HttpRequest& request, const Responder& responder)
+FutureTable::Queue TrainerService::queueOf(const std::string& owner) const
 {
-    auto id = decodeModelRequest(request.body);
-    if (!id)
-        return responder.send(trainerError(id.error()));
-    const auto model = findModel(*id, request.trainerJob);
+    FutureTable::Queue queue;
+    const auto wait = m_gate.waiting(owner);
+    if (wait && wait->since > kLongWait) {
+        queue.state = "paused_capacity";
+        queue.reason = "this machine trains other models, and " + std::to_string(wait->before)
+            + " of their calls come first";
+    }
+    return queue;
+}
+
+void TrainerService::submit(
+    const HttpRequest& request, const Responder& responder, const Submission& what, Call call)
+{
+    auto& futures = m_parts.futures;
+    const auto size = request.body.size();
+    if (m_queuedBytes.load() + size > kMaxQueuedBytes && m_queuedBytes.load() > 0)
+        return responder.send(comeBack("too much work waits for its turn"));
+    const auto ticket = futures.submit(what.modelId, what.sequence,
+        std::hash<std::string> {}(request.segments.back() + request.body));
+    if (ticket.isFull)
+        return responder.send(comeBack("too many results wait to be fetched"));
+    if (ticket.isOtherRequest)
+        return responder.send(errorResponse(400,
+            "sequence number " + std::to_string(what.sequence) + " of model " + what.modelId
+                + " was used for another request"));
+    const auto answer = [&] {
+        responder.send(jsonResponse(encodeFutureRef({ ticket.requestId, what.modelId })));
+    };
+    if (!ticket.isNew)
+        return answer();
+    const auto model = findModel(what.modelId, request.trainerJob);
     if (!model) {
-        auto error = lostModel(*id, request.trainerJob);
-        error.code = Error::Code::NotFound;
-        return responder.send(trainerError(error));
+        futures.fail(
+            ticket.requestId, wireMessage(lostModel(what.modelId, request.trainerJob)), "server");
+        return answer();
     }
-    ModelInfo info;
-    info.modelId = model->id;
-    info.modelName = model->baseModel;
-    info.architecture = "Qwen3ForCausalLM";
-    if (auto base = m_store.model(std::string(lastSegment(model->baseModel))))
-        info.tokenizerId = base->model.path;
-    responder.send(jsonResponse(encodeModelInfo(info)));
-}
-
-void TrainerService::unloadModel(const HttpRequest& request, const Responder& responder)
-{
-    auto id = decodeModelRequest(request.body);
-    if (!id)
-        return responder.send(trainerError(id.error()));
-    const auto ticket = m_futures.submit("unload/" + *id, 0, 0);
-    ModelPtr model;
-    {
-        const std::scoped_lock lock(m_mutex);
-        if (const auto found = m_models.find(*id); found != m_models.end()) {
-            model = found->second;
-            m_models.erase(found);
-        }
-    }
-    if (model)
-        m_parsers.post([this, model] {
-            model->worker->stop();
-            m_futures.failPending(model->id, "the model was unloaded", "user");
+    // Counted until the work is gone, whether it ran or was dropped with its model.
+    m_queuedBytes += size;
+    const std::shared_ptr<void> counted(nullptr, [this, size](void*) { m_queuedBytes -= size; });
+    // The queue belongs to the model: work must not keep its own model alive.
+    model->worker->push(what.sequence, what.isBarrier,
+        [this, counted, weak = std::weak_ptr(model), id = ticket.requestId, what,
+            call = std::move(call)](const std::stop_token& stop) {
+            if (const auto live = weak.lock())
+                run(*live, id, what, call, stop);
         });
-    m_futures.succeed(ticket.requestId, encodeModelResult(*id, "unload_model"));
-    responder.send(jsonResponse(encodeFutureRef({ ticket.requestId, *id })));
+    answer();
 }
 
-void TrainerService::dropModelsOf(const std::string& job, const std::string& why)
+void TrainerService::run(LiveModel& model, const std::string& requestId, const Submission& what,
+    const Call& call, const std::stop_token& stop)
 {
-    std::vector<ModelPtr> gone;
-    {
-        const std::scoped_lock lock(m_mutex);
-        for (auto model = m_models.begin(); model != m_models.end();) {
-            if (model->second->job != job) {
-                ++model;
-                continue;
-            }
-            gone.push_back(model->second);
-            model = m_models.erase(model);
-        }
-    }
-    for (const auto& model : gone)
-        m_parsers.post([this, model, why] {
-            model->worker->stop();
-            m_futures.failPending(model->id, why, "user");
-        });
-}
-
-void TrainerService::retrieve(const HttpRequest& request, const Responder& responder)
-{
-    auto id = decodeRetrieve(request.body);
-    if (!id)
-        return responder.send(trainerError(id.error()));
-    if (m_futures.poll(*id, responder, request.header("Accept")))
+    if (!model.engine) {
+        m_parts.futures.fail(requestId, "the model " + model.id + " could not be opened", "server");
         return;
-    auto error = lostModel("of request " + *id, request.trainerJob);
-    error.code = Error::Code::NotFound;
-    error.message = "the request " + *id
-        + " is not known: its model is not live, for the backend was restarted or the result "
-          "expired";
-    responder.send(trainerError(error));
+    }
+    auto result = runCall(model, what, call, stop);
+    if (result)
+        return m_parts.futures.succeed(requestId, *std::move(result));
+    const auto message = wireMessage(result.error());
+    note(TrainingNote::Kind::Failed, model, [&](TrainingNote& told) { told.message = message; });
+    m_parts.futures.fail(requestId, message, futureCategory(result.error()));
 }
 
-void TrainerService::listCheckpoints(const HttpRequest& request, const Responder& responder)
+Result<FutureResult> TrainerService::runCall(
+    LiveModel& model, const Submission& what, const Call& call, const std::stop_token& stop)
 {
-    const auto job = jobOf(request);
-    if (!job)
-        return responder.send(trainerError(job.error()));
-    auto rows = m_store.checkpoints(job->id);
-    if (!rows)
-        return responder.send(trainerError(rows.error()));
-    std::vector<std::string> names;
-    for (const auto& row : *rows)
-        if (row.space == CheckpointSpace::State)
-            names.push_back(row.id);
-    std::sort(names.begin(), names.end());
-    responder.send(jsonResponse(encodeCheckpointNames(names)));
+    try {
+        if (what.computes) {
+            auto taken = m_gate.take(model.id, stop);
+            if (!taken)
+                return Error { Error::Code::Canceled, "the model was ended", "nothing was computed",
+                    {}, {} };
+            return call(model, stop);
+        }
+        return call(model, stop);
+    } catch (const std::exception& problem) {
+        model.engine->clearGradients(); // they may be of half a batch
+        return Error { Error::Code::OutOfMemory, std::string("the call failed: ") + problem.what(),
+            "the weights are as before, gathered gradients were dropped", "send less data at once",
+            {} };
+    }
 }
 
-void TrainerService::capabilities(const HttpRequest&, const Responder& responder)
+void TrainerService::note(TrainingNote::Kind kind, const LiveModel& model,
+    const std::function<void(TrainingNote&)>& fill) const
 {
-    auto models = m_store.models();
-    if (!models)
-        return responder.send(trainerError(models.error()));
-    std::vector<SupportedModel> supported;
-    for (const auto& row : *models)
-        if (row.isBase)
-            supported.push_back({ row.model.name, std::nullopt });
-    responder.send(jsonResponse(encodeCapabilities(supported)));
+    if (!m_notes)
+        return;
+    TrainingNote told;
+    told.kind = kind;
+    told.session = model.session;
+    told.model = model.id;
+    told.job = model.job;
+    told.baseModel = model.baseModel;
+    told.loraRank = model.lora ? model.lora->rank : 0;
+    if (fill)
+        fill(told);
+    m_notes(told);
 }
 
 } // namespace desk::local

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "services/local/trainer/wire_convert.h"
 
+#include "services/codecs/tinker_proto.h"
+
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -12,6 +15,50 @@ namespace {
     {
         return Error { Error::Code::Usage, "datum " + std::to_string(index) + ": " + what,
             "nothing was computed", {}, {} };
+    }
+
+    /// The float tensor of that name; empty if it is absent. Lengths are the loss's business.
+    Result<std::vector<float>> floatInput(
+        const desk::Datum& wire, std::size_t index, const char* name)
+    {
+        const auto found = wire.lossInputs.find(name);
+        if (found == wire.lossInputs.end())
+            return std::vector<float> {};
+        const auto& tensor = found->second;
+        if (tensor.type == TensorType::Float32) {
+            if (tensor.floats.empty())
+                return badDatum(index, std::string(name) + " is empty");
+            return tensor.floats;
+        }
+        std::vector<float> values;
+        values.reserve(tensor.ints.size());
+        for (const auto value : tensor.ints)
+            values.push_back(static_cast<float>(value));
+        return values;
+    }
+
+    Result<Datum> withLossInputs(Datum datum, const desk::Datum& wire, std::size_t index)
+    {
+        auto& loss = datum.loss;
+        const std::pair<const char*, std::vector<float>*> inputs[] = {
+            { "weights", &loss.weights },
+            { "logprobs", &loss.logprobs },
+            { "advantages", &loss.advantages },
+            { "sequence_ratio_mask", &loss.sequenceRatioMask },
+            { "clip_low_threshold", &loss.clipLow },
+            { "clip_high_threshold", &loss.clipHigh },
+        };
+        for (const auto& [name, target] : inputs) {
+            auto values = floatInput(wire, index, name);
+            if (!values)
+                return values.error();
+            *target = *std::move(values);
+        }
+        if (!loss.weights.empty() && loss.weights.size() != loss.targets.size())
+            return badDatum(index,
+                "weights has " + std::to_string(loss.weights.size())
+                    + " elements, target_tokens has " + std::to_string(loss.targets.size()));
+        return datum;
     }
 
     Result<Datum> toEngineDatum(const desk::Datum& wire, std::size_t index)
@@ -44,30 +91,15 @@ namespace {
                 "target_tokens has " + std::to_string(datum.loss.targets.size())
                     + " elements, model_input has " + std::to_string(wire.tokens.size())
                     + " tokens");
-        const auto weights = wire.lossInputs.find("weights");
-        if (weights == wire.lossInputs.end())
-            return datum;
-        if (weights->second.type == TensorType::Float32) {
-            datum.loss.weights = weights->second.floats;
-        } else {
-            for (const auto weight : weights->second.ints)
-                datum.loss.weights.push_back(static_cast<float>(weight));
-        }
-        if (datum.loss.weights.size() != datum.loss.targets.size())
-            return badDatum(index,
-                "weights has " + std::to_string(datum.loss.weights.size())
-                    + " elements, target_tokens has " + std::to_string(datum.loss.targets.size()));
-        return datum;
+        return withLossInputs(std::move(datum), wire, index);
     }
 
-    TensorData tensorOf(std::vector<float> values, std::size_t positions, std::int64_t columns)
+    TensorData tensorOf(std::vector<float> values, std::vector<std::int64_t> shape)
     {
         TensorData tensor;
         tensor.type = TensorType::Float32;
         tensor.floats = std::move(values);
-        tensor.shape = { static_cast<std::int64_t>(positions) };
-        if (columns > 1)
-            tensor.shape.push_back(columns);
+        tensor.shape = std::move(shape);
         return tensor;
     }
 
@@ -89,43 +121,48 @@ Result<std::vector<Datum>> toEngineData(const std::vector<desk::Datum>& data)
 Result<Loss> toEngineLoss(const desk::ForwardRequest& request, int& topK)
 {
     topK = 0;
-    for (const auto& [key, value] : request.lossConfig) {
-        if (key != "top_k" || request.isBackward || value < 0 || value > 1024)
+    auto config = request.lossConfig;
+    if (const auto found = config.find("top_k"); found != config.end()) {
+        const auto value = found->second;
+        if (request.isBackward || !(value >= 0 && value <= 1024) || value != std::floor(value))
             return Error { Error::Code::Usage,
-                "the loss " + request.lossFn + " has no option '" + key + "' here",
+                "the option 'top_k' is for forward passes and takes whole numbers up to 1024",
                 "nothing was computed", "leave the option out", {} };
         topK = static_cast<int>(value);
+        config.erase(found);
     }
-    if (!request.lossTextConfig.empty())
-        return Error { Error::Code::Usage,
-            "the loss option '" + request.lossTextConfig.begin()->first
-                + "' is not offered by this backend",
-            "nothing was computed", "leave the option out", {} };
-    return lossFrom(request.lossFn);
+    return lossFrom(request.lossFn, config, request.lossTextConfig);
 }
 
-Result<std::string> toWireResult(
-    const ForwardResult& result, const std::vector<Datum>& data, int topK)
+Result<FutureResult> toWireResult(
+    const ForwardResult& result, const desk::ForwardRequest& request, int topK)
 {
     desk::ForwardResult wire;
     for (std::size_t i = 0; i < result.data.size(); ++i) {
-        const auto positions = data[i].tokens.size();
+        const auto& made = result.data[i];
+        const auto& datum = request.data[i];
         std::map<std::string, TensorData> output;
-        output["logprobs"] = tensorOf(result.data[i].logprobs, positions, data[i].loss.candidates);
+        output["logprobs"] = tensorOf(made.logprobs, datum.lossInputs.at("target_tokens").shape);
         if (topK > 0) {
-            output["top_k_logprobs"] = tensorOf(result.data[i].topLogprobs, positions, topK);
+            const std::vector<std::int64_t> shape { static_cast<std::int64_t>(datum.tokens.size()),
+                topK };
+            output["top_k_logprobs"] = tensorOf(made.topLogprobs, shape);
             TensorData indices;
             indices.type = TensorType::Int64;
-            indices.ints = result.data[i].topIndices;
-            indices.shape = { static_cast<std::int64_t>(positions), topK };
+            indices.ints = made.topIndices;
+            indices.shape = shape;
             output["top_k_indices"] = std::move(indices);
         }
         wire.outputs.push_back(std::move(output));
     }
-    wire.metrics["loss:sum"] = result.lossSum;
-    wire.metrics["num_tokens:sum"] = static_cast<double>(result.tokens);
-    wire.metrics["num_loss_tokens:sum"] = static_cast<double>(result.lossTokens);
-    return encodeForwardResult(wire);
+    wire.metrics = result.metrics;
+    wire.metrics.try_emplace("loss:sum", result.lossSum);
+    wire.metrics.try_emplace("num_tokens:sum", static_cast<double>(result.tokens));
+    wire.metrics.try_emplace("num_loss_tokens:sum", static_cast<double>(result.lossTokens));
+    auto json = encodeForwardResult(wire);
+    if (!json)
+        return json.error();
+    return FutureResult { *std::move(json), encodeForwardResultProto(wire) };
 }
 
 AdamParams toEngineAdam(const desk::AdamParams& params)

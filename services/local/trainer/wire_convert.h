@@ -4,6 +4,7 @@
 #include "services/codecs/trainer_codec.h"
 #include "services/core/result.h"
 #include "services/local/engine/engine.h"
+#include "services/local/trainer/future_table.h"
 
 #include <string>
 #include <vector>
@@ -16,9 +17,9 @@ namespace desk::local {
 [[nodiscard]] Result<std::vector<Datum>> toEngineData(const std::vector<desk::Datum>& data);
 /// Usage error for an unknown loss or an option that this loss does not have; sets topK.
 [[nodiscard]] Result<Loss> toEngineLoss(const desk::ForwardRequest& request, int& topK);
-/// JSON body of a forward or forward_backward future; Backend error when a number is not finite.
-[[nodiscard]] Result<std::string> toWireResult(
-    const ForwardResult& result, const std::vector<Datum>& data, int topK);
+/// Result of a forward or forward_backward future; Backend error when a number is not finite.
+[[nodiscard]] Result<FutureResult> toWireResult(
+    const ForwardResult& result, const desk::ForwardRequest& request, int topK);
 
 [[nodiscard]] AdamParams toEngineAdam(const desk::AdamParams& params);
 [[nodiscard]] GradNormalization toEngineNormalization(GradAccNormalization normalization);

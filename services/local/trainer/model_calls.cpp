@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Live models of TrainerService: made fresh or from a save, described, ended.
+#include "services/core/resource_name.h"
+#include "services/delta/safetensors.h"
+#include "services/local/server/log.h"
+#include "services/local/trainer/trainer_service.h"
+#include "services/local/trainer/wire_convert.h"
+
+#include <charconv>
+#include <utility>
+#include <vector>
+
+namespace desk::local {
+
+namespace {
+
+    constexpr std::size_t kMaxModels = 16;
+    constexpr double kTinkerAlpha = 32.0; // trainer.md 2.1: plain tinker pins it
+
+    /// The adapters that create_model asks for; nullopt: full parameters.
+    Result<std::optional<LoraSettings>> loraOf(const CreateModel& wanted, bool isTinker)
+    {
+        if (!wanted.lora || wanted.lora->rank == 0 || wanted.isBaseOnly)
+            return std::optional<LoraSettings> {};
+        const auto& given = *wanted.lora;
+        if (!given.initMethod.empty() && given.initMethod != "kaiming")
+            return trainerUsage("this backend initializes adapters by kaiming only, not by "
+                    + given.initMethod.substr(0, 50),
+                "leave init_method out");
+        LoraSettings settings;
+        settings.rank = given.rank;
+        settings.alpha =
+            given.alpha.value_or(isTinker ? kTinkerAlpha : 2.0 * static_cast<double>(given.rank));
+        settings.seed = static_cast<std::uint64_t>(given.seed.value_or(0));
+        settings.trainsAttention = given.trainsAttention;
+        settings.trainsMlp = given.trainsMlp;
+        settings.trainsUnembed = given.trainsUnembed;
+        if (auto status = checkLoraSettings(settings); !status)
+            return status.error();
+        return std::optional(settings);
+    }
+
+    Status checkOptimizer(const std::string& type)
+    {
+        if (type.empty() || type == "adamw")
+            return done();
+        return trainerUsage("this backend has the optimizer adamw, not " + type.substr(0, 50),
+            "use optimizer_config {\"type\": \"adamw\"}");
+    }
+
+    /// Rank and alpha of saved adapters, from the metadata of their state.
+    LoraSettings settingsOfState(const std::filesystem::path& folder, LoraSettings settings)
+    {
+        const auto file = SafetensorsFile::open(folder / "state.safetensors");
+        if (!file)
+            return settings;
+        const auto& facts = file->header().metadata;
+        if (const auto alpha = facts.find("alpha"); alpha != facts.end())
+            std::from_chars(
+                alpha->second.data(), alpha->second.data() + alpha->second.size(), settings.alpha);
+        if (const auto parts = facts.find("matrices"); parts != facts.end()) {
+            settings.trainsAttention = parts->second.find("attention") != std::string::npos;
+            settings.trainsMlp = parts->second.find("mlp") != std::string::npos;
+            settings.trainsUnembed = parts->second.find("unembed") != std::string::npos;
+        }
+        return settings;
+    }
+
+} // namespace
+
+void TrainerService::addModelRoutes(Router& router)
+{
+    post(router, "create_model", &TrainerService::createModel);
+    post(router, "get_info", &TrainerService::getInfo);
+    post(router, "unload_model", &TrainerService::unloadModel);
+    post(router, "load_adapter", &TrainerService::loadAdapter);
+}
+
+bool TrainerService::makeRoom(std::string& problem)
+{
+    // Called with m_mutex held. The models of sessions that went silent give way first.
+    if (m_models.size() < kMaxModels)
+        return true;
+    for (auto model = m_models.begin(); model != m_models.end(); ++model) {
+        if (!m_sessions.isSilent(model->second->session))
+            continue;
+        const auto gone = model->second;
+        m_models.erase(model);
+        dropModels({ gone }, "the session " + gone->session + " went silent");
+        return true;
+    }
+    problem = "this backend holds " + std::to_string(kMaxModels)
+        + " live models at most; unload one, or finish its session";
+    return false;
+}
+
+std::string TrainerService::admit(const ModelPtr& model, const std::string& requestId, Call open)
+{
+    std::string problem;
+    {
+        const std::scoped_lock lock(m_mutex);
+        if (m_isStopping)
+            return "the backend is stopping";
+        if (!makeRoom(problem))
+            return problem;
+        model->worker = std::make_unique<ModelWorker>();
+        m_models[model->id] = model;
+    }
+    model->worker->push(0, true,
+        [this, weak = std::weak_ptr(model), requestId, open = std::move(open)](
+            const std::stop_token& stop) {
+            const auto live = weak.lock();
+            if (!live)
+                return;
+            auto opened = open(*live, stop);
+            if (opened) {
+                logLine(LogLevel::Info, "model " + live->id + " of job " + live->job + " is live");
+                note(TrainingNote::Kind::Opened, *live);
+                return m_parts.futures.succeed(requestId, *std::move(opened));
+            }
+            live->engine.reset();
+            note(TrainingNote::Kind::Failed, *live,
+                [&](TrainingNote& told) { told.message = wireMessage(opened.error()); });
+            m_parts.futures.fail(
+                requestId, wireMessage(opened.error()), futureCategory(opened.error()));
+        });
+    return {};
+}
+
+void TrainerService::createModel(const HttpRequest& request, const Responder& responder)
+{
+    if (!request.trainerJob.empty())
+        if (const auto job = jobOf(request); !job)
+            return responder.send(trainerError(job.error()));
+    auto wanted = decodeCreateModel(request.body);
+    if (!wanted)
+        return responder.send(trainerError(wanted.error()));
+    auto& futures = m_parts.futures;
+    const auto ticket = futures.submit(
+        "create/" + wanted->sessionId, wanted->modelSeqId, std::hash<std::string> {}(request.body));
+    if (ticket.isFull)
+        return responder.send(errorResponse(503, "too many results wait to be fetched"));
+    const auto modelId = wanted->sessionId + ":train:" + std::to_string(wanted->modelSeqId);
+    const auto answer = [&] {
+        responder.send(jsonResponse(encodeFutureRef({ ticket.requestId, modelId })));
+    };
+    if (!ticket.isNew)
+        return answer();
+    const auto refuse = [&](const Error& error) {
+        futures.fail(ticket.requestId, wireMessage(error), futureCategory(error));
+        answer();
+    };
+    if (auto status = m_sessions.check(wanted->sessionId); !status)
+        return refuse(status.error());
+    if (auto status = checkOptimizer(wanted->optimizerType); !status)
+        return refuse(status.error());
+    if (wanted->hasProjectionHead)
+        return refuse(trainerUsage("this backend has no projection heads",
+            "create the model without projection_head_dim"));
+    auto base = m_parts.store.namedModel(wanted->baseModel);
+    if (!base)
+        return refuse(base.error());
+    auto lora = loraOf(*wanted, isPlainTinker(request));
+    if (!lora)
+        return refuse(lora.error());
+    auto job = jobForModel(request, wanted->sessionId, modelId, wanted->baseModel);
+    if (!job)
+        return refuse(job.error());
+    auto model = std::make_shared<LiveModel>();
+    model->id = modelId;
+    model->job = *job;
+    model->session = wanted->sessionId;
+    model->baseModel = wanted->baseModel;
+    model->baseFolder = base->folder;
+    model->lora = *lora;
+    model->isBaseOnly = wanted->isBaseOnly;
+    if (auto status = rememberRun(*model, wanted->userMetadata); !status)
+        return refuse(status.error());
+    const auto problem = admit(model, ticket.requestId,
+        [this](LiveModel& live, const std::stop_token&) -> Result<FutureResult> {
+            if (auto status = openEngine(live); !status)
+                return status.error();
+            return FutureResult { encodeModelCreated(live.id), {} };
+        });
+    if (!problem.empty())
+        return refuse(trainerUsage(problem, {}));
+    answer();
+}
+
+Status TrainerService::rememberRun(
+    const LiveModel& model, const std::map<std::string, std::string>& userMetadata)
+{
+    RunRow row;
+    row.id = model.id;
+    row.session = model.session;
+    row.job = model.job;
+    row.baseModel = model.baseModel;
+    if (model.lora) {
+        row.loraRank = model.lora->rank;
+        row.trainsAttention = model.lora->trainsAttention;
+        row.trainsMlp = model.lora->trainsMlp;
+        row.trainsUnembed = model.lora->trainsUnembed;
+    }
+    row.userMetadata = userMetadata;
+    return m_parts.store.putRun(row);
+}
+
+Status TrainerService::openEngine(LiveModel& model) const
+{
+    const auto folder = m_parts.store.absolute(model.baseFolder);
+    auto engine = model.lora ? Engine::openLora(folder, *model.lora, m_parts.threads)
+                             : Engine::open(folder, m_parts.threads);
+    if (!engine)
+        return engine.error();
+    model.engine = std::move(*engine);
+    return done();
+}
+
+Status TrainerService::loadInto(LiveModel& model, const LoadSource& from, bool withOptimizer) const
+{
+    const auto& row = from.row;
+    const auto folder = m_parts.store.absolute(row.folder);
+    if (from.isState) {
+        if (auto status = model.engine->loadState(folder, withOptimizer); !status)
+            return status;
+        model.isTrained = true;
+        return done();
+    }
+    if (withOptimizer)
+        return trainerUsage("sampler weights hold no optimizer state",
+            "load them without the optimizer, or load a saved state");
+    if (row.record.type == CheckpointType::InferenceArcV2)
+        return trainerUsage(
+            "the snapshot " + row.id + " is a delta on " + row.record.parent, "load a base save");
+    if (row.record.type == CheckpointType::InferenceLora) {
+        if (!model.lora)
+            return trainerUsage("the snapshot " + row.id
+                    + " is an adapter, and this model is trained with all its parameters",
+                "create the model with LoRA");
+        if (auto status = model.engine->loadAdapter(folder); !status)
+            return status;
+        model.isTrained = true;
+        return done();
+    }
+    if (model.lora)
+        return trainerUsage(
+            "the snapshot " + row.id + " holds full weights, and this model trains adapters",
+            "load an adapter or a state of one");
+    auto engine = Engine::open(folder, m_parts.threads);
+    if (!engine)
+        return engine.error();
+    model.engine = std::move(*engine);
+    model.isTrained = true;
+    return done();
+}
+
+void TrainerService::createFromSave(
+    const HttpRequest& request, const Responder& responder, const LoadWeights& wanted)
+{
+    auto& futures = m_parts.futures;
+    const auto ticket = futures.submit(
+        "create/" + wanted.sessionId, wanted.modelSeqId, std::hash<std::string> {}(request.body));
+    if (ticket.isFull)
+        return responder.send(errorResponse(503, "too many results wait to be fetched"));
+    const auto modelId = wanted.sessionId + ":train:" + std::to_string(wanted.modelSeqId);
+    const auto answer = [&] {
+        responder.send(jsonResponse(encodeFutureRef({ ticket.requestId, modelId })));
+    };
+    if (!ticket.isNew)
+        return answer();
+    const auto refuse = [&](const Error& error) {
+        futures.fail(ticket.requestId, wireMessage(error), futureCategory(error));
+        answer();
+    };
+    if (auto status = m_sessions.check(wanted.sessionId); !status)
+        return refuse(status.error());
+    if (auto status = checkOptimizer(wanted.optimizerType); !status)
+        return refuse(status.error());
+    auto source = resolveSave(wanted.path, request.trainerJob);
+    if (!source)
+        return refuse(source.error());
+    const auto& row = source->row;
+    auto base = m_parts.store.namedModel(row.baseModel);
+    if (!base)
+        return refuse(base.error());
+    if (!wanted.baseModel.empty() && wanted.baseModel != row.baseModel) {
+        const auto given = m_parts.store.namedModel(wanted.baseModel);
+        if (!given || given->id != base->id)
+            return refuse(trainerUsage(
+                "the save " + row.id + " is of " + row.baseModel + ", not of " + wanted.baseModel,
+                "leave base_model out"));
+    }
+    auto model = std::make_shared<LiveModel>();
+    model->id = modelId;
+    model->session = wanted.sessionId;
+    model->baseModel = row.baseModel;
+    model->baseFolder = base->folder;
+    if (row.record.type == CheckpointType::TrainingLora
+        || row.record.type == CheckpointType::InferenceLora) {
+        LoraSettings settings;
+        settings.rank = row.loraRank;
+        if (const auto run = m_parts.store.run(row.run)) {
+            settings.trainsAttention = run->trainsAttention;
+            settings.trainsMlp = run->trainsMlp;
+            settings.trainsUnembed = run->trainsUnembed;
+        }
+        const auto folder = m_parts.store.absolute(row.folder);
+        model->lora = source->isState ? settingsOfState(folder, settings) : settings;
+    }
+    auto job = jobForModel(request, wanted.sessionId, modelId, row.baseModel);
+    if (!job)
+        return refuse(job.error());
+    model->job = *job;
+    if (auto status = rememberRun(*model, wanted.userMetadata); !status)
+        return refuse(status.error());
+    const auto problem = admit(model, ticket.requestId,
+        [this, from = *source, path = wanted.path, withOptimizer = wanted.withOptimizer](
+            LiveModel& live, const std::stop_token&) -> Result<FutureResult> {
+            if (auto status = openEngine(live); !status)
+                return status.error();
+            if (auto status = loadInto(live, from, withOptimizer); !status)
+                return status.error();
+            return FutureResult { encodeWeightsResult({ "load_weights", path, {}, live.id, {} }),
+                {} };
+        });
+    if (!problem.empty())
+        return refuse(trainerUsage(problem, {}));
+    answer();
+}
+
+void TrainerService::getInfo(const HttpRequest& request, const Responder& responder)
+{
+    auto id = decodeModelRequest(request.body);
+    if (!id)
+        return responder.send(trainerError(id.error()));
+    const auto model = findModel(*id, request.trainerJob);
+    if (!model) {
+        auto error = lostModel(*id, request.trainerJob);
+        error.code = Error::Code::NotFound;
+        return responder.send(trainerError(error));
+    }
+    ModelInfo info;
+    info.modelId = model->id;
+    info.modelName = model->baseModel;
+    info.isLora = model->lora.has_value();
+    info.loraRank = model->lora ? model->lora->rank : 0;
+    info.architecture = "Qwen3ForCausalLM";
+    info.tokenizerId = m_parts.store.absolute(model->baseFolder).string();
+    responder.send(jsonResponse(encodeModelInfo(info)));
+}
+
+void TrainerService::unloadModel(const HttpRequest& request, const Responder& responder)
+{
+    auto id = decodeModelRequest(request.body);
+    if (!id)
+        return responder.send(trainerError(id.error()));
+    const auto ticket = m_parts.futures.submit("unload/" + *id, 0, 0);
+    if (ticket.isFull)
+        return responder.send(errorResponse(503, "too many results wait to be fetched"));
+    ModelPtr model;
+    {
+        const std::scoped_lock lock(m_mutex);
+        const auto found = m_models.find(*id);
+        if (found != m_models.end()
+            && (request.trainerJob.empty() || found->second->job == request.trainerJob)) {
+            model = found->second;
+            m_models.erase(found);
+        }
+    }
+    if (model)
+        dropModels({ model }, "the model was unloaded");
+    m_parts.futures.succeed(ticket.requestId, encodeModelResult(*id, "unload_model"));
+    responder.send(jsonResponse(encodeFutureRef({ ticket.requestId, *id })));
+}
+
+void TrainerService::dropModels(const std::vector<ModelPtr>& gone, const std::string& why)
+{
+    for (const auto& model : gone)
+        m_parts.parsers.post([this, model, why] {
+            model->worker->stop();
+            m_parts.futures.failPending(model->id, why, "user");
+        });
+}
+
+void TrainerService::dropModelsOf(const std::string& job, const std::string& why)
+{
+    std::vector<ModelPtr> gone;
+    {
+        const std::scoped_lock lock(m_mutex);
+        for (auto model = m_models.begin(); model != m_models.end();) {
+            if (model->second->job != job) {
+                ++model;
+                continue;
+            }
+            gone.push_back(model->second);
+            model = m_models.erase(model);
+        }
+    }
+    dropModels(gone, why);
+}
+
+void TrainerService::loadAdapter(const HttpRequest& request, const Responder& responder)
+{
+    auto wire = decodeLoadAdapter(request.body);
+    if (!wire)
+        return responder.send(trainerError(wire.error()));
+    submit(request, responder, { wire->modelId, wire->seqId, true, false },
+        [this, wanted = *wire](LiveModel& model, const std::stop_token&) -> Result<FutureResult> {
+            std::filesystem::path folder;
+            if (wanted.path.substr(0, 9) == "accounts/"
+                && wanted.path.find("/models/") != std::string::npos) {
+                auto row = m_parts.store.model(std::string(lastSegment(wanted.path)));
+                if (!row)
+                    return row.error();
+                if (row->model.kind != "HF_PEFT_ADDON")
+                    return trainerUsage("the model " + wanted.path + " is no adapter",
+                        "name a model that was promoted from a LoRA checkpoint");
+                folder = m_parts.store.absolute(row->folder);
+            } else {
+                auto source = resolveSave(wanted.path, model.job);
+                if (!source)
+                    return source.error();
+                if (source->row.record.type != CheckpointType::InferenceLora)
+                    return trainerUsage("'" + wanted.path.substr(0, 200) + "' is no adapter",
+                        "name a promoted adapter or a sampler save of a LoRA model");
+                folder = m_parts.store.absolute(source->row.folder);
+            }
+            if (!model.lora)
+                return trainerUsage("this model is trained with all its parameters, so it takes no "
+                                    "adapter",
+                    "create the model with LoRA");
+            if (auto status = model.engine->loadAdapter(folder); !status)
+                return status.error();
+            model.isTrained = true;
+            return FutureResult { encodeAdapterLoaded(wanted), {} };
+        });
+}
+
+} // namespace desk::local
