@@ -119,16 +119,23 @@ HttpClient::~HttpClient()
     qDeleteAll(findChildren<HttpExchange*>(Qt::FindDirectChildrenOnly));
 }
 
-QFuture<Result<HttpReply>> HttpClient::send(HttpRequest request)
+Status HttpClient::prepare(const QUrl& url)
 {
-    if (const auto status = checkUrl(request.url); !status)
-        return finishedFuture<HttpReply>(status.error());
-    if (request.url.scheme() == u"https"_s && !m_tls) {
+    if (const auto status = checkUrl(url); !status)
+        return status;
+    if (url.scheme() == u"https"_s && !m_tls) {
         auto tls = tlsConfiguration(m_connection);
         if (!tls)
-            return finishedFuture<HttpReply>(tls.error());
+            return tls.error();
         m_tls = *std::move(tls);
     }
+    return done();
+}
+
+QFuture<Result<HttpReply>> HttpClient::send(HttpRequest request)
+{
+    if (const auto status = prepare(request.url); !status)
+        return finishedFuture<HttpReply>(status.error());
     auto* exchange = new HttpExchange(*this, std::move(request));
     const auto future = exchange->future();
     exchange->start();

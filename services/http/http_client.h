@@ -112,6 +112,9 @@ public:
     [[nodiscard]] QByteArray key() const;
     [[nodiscard]] QNetworkAccessManager& manager(HttpLane lane);
     [[nodiscard]] const std::optional<QSslConfiguration>& tls() const { return m_tls; }
+    /// What keeps a URL from being asked at all: no https outside this machine, an unreadable CA
+    /// file. Reads the certificates on first use of https.
+    [[nodiscard]] Status prepare(const QUrl& url);
 
     /// Attempts sent in the last 60 s and since the start, for the status bar.
     [[nodiscard]] int requestsPerMinute() const;
