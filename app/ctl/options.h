@@ -25,6 +25,9 @@ struct CtlOptions
     std::string kind;
     std::string name;
     std::optional<std::int64_t> ttlSeconds;
+    std::string lifetime; ///< of `checkpoints extend`: seconds, or never
+    std::string hotLoadDeployment; ///< deprecated argument of `promote`
+    std::string from; ///< of `resume-ref`
     std::string modelId;
     std::string baseModel;
     int loraRank = 0;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-#include "services/operations/operation_plan.h"
-
 #include <functional>
 #include <string>
 
@@ -26,14 +24,19 @@ void cancelJob(Ctl& ctl);
 void deleteJob(Ctl& ctl);
 void listCheckpoints(Ctl& ctl);
 void showCheckpoint(Ctl& ctl);
+void extendCheckpoint(Ctl& ctl);
+void deleteCheckpoints(Ctl& ctl);
 
 void listModels(Ctl& ctl);
 void showModel(Ctl& ctl);
 void deleteModel(Ctl& ctl);
+void exportModel(Ctl& ctl);
 void listDeployments(Ctl& ctl);
 void showDeployment(Ctl& ctl);
 void createDeployment(Ctl& ctl);
 void deleteDeployment(Ctl& ctl);
+void scaleDeployment(Ctl& ctl);
+void previousSnapshot(Ctl& ctl);
 
 void save(Ctl& ctl);
 void promote(Ctl& ctl);
@@ -46,11 +49,6 @@ void train(Ctl& ctl);
 void rehearse(Ctl& ctl);
 void readMetrics(Ctl& ctl);
 void complete(Ctl& ctl);
-
-/// Plans the draft; prints the plan with --dry-run, else commits it and prints the operation.
-void runDraft(Ctl& ctl, OperationDraft draft);
-/// Prints an operation and ends with the exit code of its state.
-void endWithOperation(Ctl& ctl, const Operation& operation);
 
 /// The verb by its words; empty if there is none.
 [[nodiscard]] std::function<void(Ctl&)> verbFor(const std::string& words);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/ctl/ctl.h"
-#include "app/ctl/journaled_call.h"
+#include "app/ctl/draft_run.h"
 #include "app/ctl/text_table.h"
 #include "app/ctl/verbs.h"
 #include "services/codecs/cli_codec.h"
-#include "services/codecs/gateway_codec.h"
 #include "services/core/resource_name.h"
 
 #include <cstdio>
+#include <map>
 
 namespace desk {
 namespace {
@@ -55,71 +55,15 @@ namespace {
         return TextTable({ "JOB", "STATE", "EVIDENCE", "STEP", "LOSS", "NAME" });
     }
 
-    TextTable checkpointTable()
+    void runOnJob(Ctl& ctl, OperationKind kind, std::map<std::string, std::string> parameters)
     {
-        return TextTable({ "CHECKPOINT", "KIND", "STEP", "BYTES", "PROMOTABLE", "PARENT" });
-    }
-
-    void addCheckpointRow(TextTable& table, const CliCheckpoint& row)
-    {
-        const Checkpoint& checkpoint = row.checkpoint;
-        table.add({ std::string(lastSegment(checkpoint.name)), kindWord(checkpoint.type),
-            checkpoint.step ? std::to_string(*checkpoint.step) : "",
-            checkpoint.sizeBytes ? std::to_string(*checkpoint.sizeBytes) : "",
-            checkpoint.isPromotable ? "yes" : "no", checkpoint.parent });
-    }
-
-    /// Checkpoints with what runs, deployments and models know of them.
-    class CheckpointRows
-    {
-    public:
-        CheckpointRows(std::optional<RunFacts> run, std::vector<Deployment> deployments,
-            std::vector<Model> models)
-            : m_run(std::move(run))
-            , m_deployments(std::move(deployments))
-            , m_models(std::move(models))
-        {
-        }
-        [[nodiscard]] CliCheckpoint rowOf(Checkpoint checkpoint) const
-        {
-            CliCheckpoint row;
-            if (m_run)
-                for (const LedgerCheckpoint& line : m_run->checkpoints) {
-                    if (line.resourceName != checkpoint.name)
-                        continue;
-                    row.loss = line.loss;
-                    if (!checkpoint.step)
-                        checkpoint.step = line.step;
-                }
-            for (const Deployment& deployment : m_deployments)
-                for (const Replica& replica : deployment.replicas)
-                    if (replica.currentSnapshot == lastSegment(checkpoint.name)
-                        && (row.servingOn.empty() || row.servingOn.back() != deployment.name))
-                        row.servingOn.push_back(deployment.name);
-            for (const Model& model : m_models)
-                if (model.promotedFrom == checkpoint.name)
-                    row.promotedAs.push_back(model.name);
-            row.whyNot = whyNotPromotable(checkpoint);
-            row.checkpoint = std::move(checkpoint);
-            return row;
-        }
-
-    private:
-        std::optional<RunFacts> m_run;
-        std::vector<Deployment> m_deployments;
-        std::vector<Model> m_models;
-    };
-
-    void withCheckpointRows(
-        Ctl& ctl, const std::string& job, std::function<void(const CheckpointRows&)> next)
-    {
-        ctl.then(ctl.deployments().list(),
-            [&ctl, job, next = std::move(next)](const std::vector<Deployment>& deployments) {
-                ctl.then(ctl.client().listModels(),
-                    [&ctl, job, next, deployments](const std::vector<Model>& models) {
-                        next(CheckpointRows(ctl.runOfJob(job), deployments, models));
-                    });
-            });
+        ctl.withOperations([&ctl, kind, parameters = std::move(parameters)] {
+            OperationDraft draft;
+            draft.kind = kind;
+            draft.target = ctl.fullJobName(ctl.options().names[0]);
+            draft.parameters = parameters;
+            runDraft(ctl, std::move(draft));
+        });
     }
 
 } // namespace
@@ -157,114 +101,30 @@ void showJob(Ctl& ctl)
 void createJob(Ctl& ctl)
 {
     ctl.withOperations([&ctl] {
-        CreateJob request;
-        request.jobId = newTrainerJobId();
-        request.displayName = ctl.options().name;
-        request.baseModel = ctl.fullModelName(ctl.options().baseModel);
-        request.loraRank = ctl.options().loraRank;
-        JournaledCall call;
-        call.kind = OperationKind::Create;
-        call.target = ctl.fullJobName(request.jobId);
-        call.parameters = { { "resource", "job" }, { "base_model", request.baseModel },
-            { "name", request.displayName }, { "lora_rank", std::to_string(request.loraRank) } };
-        call.request = { "POST",
-            ctl.connection().url + "/v1/accounts/" + ctl.connection().account + "/rlorTrainerJobs",
-            { { "Content-Type", "application/json" } }, encodeCreateJob(request) };
-        call.send = [&ctl, request](std::function<void(Result<std::string>)> ended) {
-            onFinished(ctl.client().createJob(request), &ctl,
-                [&ctl, ended = std::move(ended)](const Result<TrainerJob>& job) {
-                    if (!job)
-                        return ended(job.error());
-                    if (!ctl.options().shouldWait)
-                        return ended(encodeCliJob(jobRow(ctl, *job)));
-                    onFinished(ctl.jobs().waitForExisting(job->name), &ctl,
-                        [&ctl, job = *job, ended](const Result<TrainerServiceEndpoint>& ready) {
-                            if (!ready)
-                                return ended(ready.error());
-                            ended(encodeCliJob(jobRow(ctl, job)));
-                        });
-                });
-        };
-        runJournaled(ctl, std::move(call));
+        const CtlOptions& options = ctl.options();
+        OperationDraft draft;
+        draft.kind = OperationKind::Create;
+        draft.parameters = { { "resource", "job" },
+            { "base_model", ctl.fullModelName(options.baseModel) }, { "name", options.name },
+            { "lora_rank", std::to_string(options.loraRank) },
+            { "id", TrainerJobManager::newJobId() }, { "wait", options.shouldWait ? "1" : "0" } };
+        runDraft(ctl, std::move(draft));
     });
 }
 
 void resumeJob(Ctl& ctl)
 {
-    ctl.withOperations([&ctl] {
-        JournaledCall call;
-        call.kind = OperationKind::Resume;
-        call.target = ctl.fullJobName(ctl.options().names[0]);
-        call.request = { "POST", ctl.connection().url + "/v1/" + call.target + ":resume",
-            { { "Content-Type", "application/json" } }, "{}" };
-        call.send = [&ctl, job = call.target](std::function<void(Result<std::string>)> ended) {
-            onFinished(ctl.client().resumeJob(job), &ctl,
-                [&ctl, ended = std::move(ended)](const Result<TrainerJob>& row) {
-                    ended(row ? Result<std::string>(encodeCliJob(jobRow(ctl, *row)))
-                              : Result<std::string>(row.error()));
-                });
-        };
-        runJournaled(ctl, std::move(call));
-    });
+    runOnJob(ctl, OperationKind::Resume, { { "wait", ctl.options().shouldWait ? "1" : "0" } });
 }
 
 void cancelJob(Ctl& ctl)
 {
-    ctl.withOperations([&ctl] {
-        OperationDraft draft;
-        draft.kind = OperationKind::Cancel;
-        draft.target = ctl.fullJobName(ctl.options().names[0]);
-        runDraft(ctl, std::move(draft));
-    });
+    runOnJob(ctl, OperationKind::Cancel, {});
 }
 
 void deleteJob(Ctl& ctl)
 {
-    ctl.withOperations([&ctl] {
-        OperationDraft draft;
-        draft.kind = OperationKind::Delete;
-        draft.target = ctl.fullJobName(ctl.options().names[0]);
-        draft.parameters["resource"] = "job";
-        runDraft(ctl, std::move(draft));
-    });
-}
-
-void listCheckpoints(Ctl& ctl)
-{
-    ctl.withConnection([&ctl] {
-        const std::string job = ctl.fullJobName(ctl.options().names[0]);
-        withCheckpointRows(ctl, job, [&ctl, job](const CheckpointRows& rows) {
-            ctl.then(ctl.client().listCheckpoints(job),
-                [&ctl, rows](const std::vector<Checkpoint>& checkpoints) {
-                    std::vector<std::string> items;
-                    TextTable table = checkpointTable();
-                    for (const Checkpoint& checkpoint : checkpoints) {
-                        const CliCheckpoint row = rows.rowOf(checkpoint);
-                        items.push_back(encodeCliCheckpoint(row));
-                        addCheckpointRow(table, row);
-                    }
-                    ctl.succeed(encodeCliList(ctl.clock().now(), ctl.connection().name, items),
-                        table.text("no checkpoints"));
-                });
-        });
-    });
-}
-
-void showCheckpoint(Ctl& ctl)
-{
-    ctl.withConnection([&ctl] {
-        ctl.resolveCheckpoint(
-            ctl.options().names[0], Ctl::Wanted::Any, [&ctl](const Checkpoint& checkpoint) {
-                const auto name = parseCheckpointName(checkpoint.name);
-                const std::string job = name ? name->jobName().toString() : std::string();
-                withCheckpointRows(ctl, job, [&ctl, checkpoint](const CheckpointRows& rows) {
-                    const CliCheckpoint row = rows.rowOf(checkpoint);
-                    TextTable table = checkpointTable();
-                    addCheckpointRow(table, row);
-                    ctl.succeed(encodeCliCheckpoint(row), table.text({}));
-                });
-            });
-    });
+    runOnJob(ctl, OperationKind::Delete, { { "resource", "job" } });
 }
 
 } // namespace desk

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/ctl/ctl.h"
+#include "app/ctl/draft_run.h"
 #include "app/ctl/text_table.h"
 #include "app/ctl/verbs.h"
 #include "services/codecs/cli_codec.h"
@@ -9,56 +10,6 @@
 
 namespace desk {
 namespace {
-
-    std::string planText(const OperationPlan& plan)
-    {
-        std::string text = plan.sentence + "\n";
-        for (const PreflightCheck& check : plan.preflight) {
-            text += std::string("  ") + toString(check.result) + "  " + check.title;
-            text += check.why.empty() ? "" : ": " + check.why;
-            text +=
-                check.result == CheckKind::Fail && !check.fix.empty() ? " (" + check.fix + ")" : "";
-            text += "\n";
-        }
-        text += "  request: " + plan.request.method + " " + plan.request.url + "\n";
-        if (!plan.request.body.empty())
-            text += "  " + plan.request.body + "\n";
-        return text;
-    }
-
-    /// Prints the stages of an operation as they come.
-    void followOnStderr(Ctl& ctl)
-    {
-        auto* center = &ctl.center();
-        QObject::connect(center, &OperationCenter::operationChanged, &ctl,
-            [&ctl, center, last = std::string()](const QString& id) mutable {
-                const auto operation = center->operation(id);
-                if (!operation || operation->stages.empty())
-                    return;
-                const OperationStage& stage = operation->stages.back();
-                const std::string line =
-                    stage.detail.empty() ? stage.stage : stage.stage + ": " + stage.detail;
-                if (line != last && !ctl.options().isJson)
-                    ctl.note(line);
-                last = line;
-            });
-    }
-
-    std::string operationText(const Operation& operation)
-    {
-        std::string text = std::string(toString(operation.kind)) + " "
-            + (operation.subject.empty() ? operation.target : operation.subject) + ": "
-            + toString(operation.state);
-        if (!operation.errorMessage.empty())
-            text += ": " + operation.errorMessage;
-        text += "\n";
-        for (const std::string& part : { operation.errorUnchanged, operation.errorNext })
-            if (!part.empty())
-                text += "  " + part + "\n";
-        if (!operation.result.empty())
-            text += operation.result + "\n";
-        return text;
-    }
 
     std::optional<Operation> newestWithId(
         const Ctl&, OperationCenter& center, const std::string& id)
@@ -122,53 +73,6 @@ namespace {
 
 } // namespace
 
-void endWithOperation(Ctl& ctl, const Operation& operation)
-{
-    int exitCode = 0;
-    switch (operation.state) {
-    case OperationState::Failed: {
-        using Code = Error::Code;
-        exitCode = 4;
-        for (const Code code : { Code::Usage, Code::Unreadable, Code::Malformed, Code::NotFound,
-                 Code::Canceled, Code::Unknown, Code::Full })
-            if (operation.errorCode == toString(code))
-                exitCode = exitCodeFor(code);
-        break;
-    }
-    case OperationState::Cancelled:
-        exitCode = 5;
-        break;
-    case OperationState::Unknown:
-        exitCode = 6;
-        break;
-    default:
-        break;
-    }
-    ctl.succeed(encodeCliOperation(operation), operationText(operation), exitCode);
-}
-
-void runDraft(Ctl& ctl, OperationDraft draft)
-{
-    draft.connection = ctl.connection().name;
-    draft.by = "ctl";
-    followOnStderr(ctl);
-    ctl.then(ctl.center().plan(std::move(draft)), [&ctl](const OperationPlan& plan) {
-        if (ctl.options().isDryRun)
-            return ctl.succeed(encodeCliDryRun(plan.isAllowed, plan.preflight, plan.request),
-                planText(plan), plan.isAllowed ? 0 : 1);
-        if (const PreflightCheck* failed = firstFailure(plan)) {
-            return ctl.fail({ Error::Code::Refused, failed->title + ": " + failed->why,
-                                "nothing was sent", failed->fix, {} },
-                1);
-        }
-        for (const PreflightCheck& check : plan.preflight)
-            if (check.result == CheckKind::Warn)
-                ctl.warn(check.title + ": " + check.why);
-        ctl.then(ctl.center().commit(plan),
-            [&ctl](const Operation& operation) { endWithOperation(ctl, operation); });
-    });
-}
-
 void save(Ctl& ctl)
 {
     ctl.withOperations([&ctl] {
@@ -190,26 +94,29 @@ void promote(Ctl& ctl)
                : options.names.empty())
         return ctl.fail({ Error::Code::Usage, "promote needs the NAME of one checkpoint",
             "nothing was sent", "give the four-segment name, or JOB/short-name", {} });
-    if (isPair)
-        ctl.warn("--job with --checkpoint is deprecated; give the four-segment name");
     ctl.withOperations([&ctl, isPair] {
         const CtlOptions& given = ctl.options();
         const std::string name = isPair
             ? ctl.fullJobName(given.job) + "/" + std::string(lastSegment(given.checkpoint))
             : given.names[0];
-        ctl.resolveCheckpoint(name, Ctl::Wanted::Sampler, [&ctl](const Checkpoint& checkpoint) {
-            const auto parsed = parseCheckpointName(checkpoint.name);
-            if (!parsed)
-                return ctl.fail(parsed.error());
-            OperationDraft draft;
-            draft.kind = OperationKind::Promote;
-            draft.target = parsed->jobName().toString();
-            draft.subject = checkpoint.name;
-            draft.parameters["model_id"] = ctl.options().modelId;
-            if (!ctl.options().baseModel.empty())
-                draft.parameters["base_model"] = ctl.fullModelName(ctl.options().baseModel);
-            runDraft(ctl, std::move(draft));
-        });
+        ctl.resolveCheckpoint(
+            name, Ctl::Wanted::Sampler, [&ctl, isPair](const Checkpoint& checkpoint) {
+                const auto parsed = parseCheckpointName(checkpoint.name);
+                if (!parsed)
+                    return ctl.fail(parsed.error());
+                OperationDraft draft;
+                draft.kind = OperationKind::Promote;
+                draft.target = parsed->jobName().toString();
+                draft.subject = checkpoint.name;
+                draft.parameters["model_id"] = ctl.options().modelId;
+                if (isPair)
+                    draft.parameters["form"] = "pair";
+                if (!ctl.options().hotLoadDeployment.empty())
+                    draft.parameters["hot_load_deployment_id"] = ctl.options().hotLoadDeployment;
+                if (!ctl.options().baseModel.empty())
+                    draft.parameters["base_model"] = ctl.fullModelName(ctl.options().baseModel);
+                runDraft(ctl, std::move(draft));
+            });
     });
 }
 
@@ -226,12 +133,7 @@ void hotload(Ctl& ctl)
                 draft.parameters["deployment"] = draft.target;
                 if (options.isFull)
                     draft.parameters["full"] = "1";
-                if (!options.resetPromptCache.empty())
-                    draft.parameters["reset_prompt_cache"] = options.resetPromptCache;
-                if (options.timeoutSeconds)
-                    draft.parameters["timeout_seconds"] = std::to_string(*options.timeoutSeconds);
-                if (options.noWait)
-                    draft.parameters["wait"] = "0";
+                addLoadOptions(options, draft);
                 runDraft(ctl, std::move(draft));
             });
     });

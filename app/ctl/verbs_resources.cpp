@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/ctl/ctl.h"
+#include "app/ctl/draft_run.h"
 #include "app/ctl/text_table.h"
 #include "app/ctl/verbs.h"
 #include "services/codecs/cli_codec.h"
@@ -13,12 +14,6 @@
 
 namespace desk {
 namespace {
-
-    void addModelRow(TextTable& table, const Model& model)
-    {
-        table.add({ std::string(lastSegment(model.name)), model.kind, model.state,
-            std::string(lastSegment(model.promotedFrom)) });
-    }
 
     void addDeploymentRow(TextTable& table, const Deployment& deployment)
     {
@@ -59,45 +54,6 @@ namespace {
     }
 
 } // namespace
-
-void listModels(Ctl& ctl)
-{
-    ctl.withConnection([&ctl] {
-        ctl.then(ctl.client().listModels(), [&ctl](const std::vector<Model>& models) {
-            std::vector<std::string> items;
-            TextTable table({ "MODEL", "KIND", "STATE", "PROMOTED FROM" });
-            for (const Model& model : models) {
-                items.push_back(encodeCliModel(model));
-                addModelRow(table, model);
-            }
-            ctl.succeed(encodeCliList(ctl.clock().now(), ctl.connection().name, items),
-                table.text("no models"));
-        });
-    });
-}
-
-void showModel(Ctl& ctl)
-{
-    ctl.withConnection([&ctl] {
-        ctl.then(ctl.client().getModel(ctl.fullModelName(ctl.options().names[0])),
-            [&ctl](const Model& model) {
-                TextTable table({ "MODEL", "KIND", "STATE", "PROMOTED FROM" });
-                addModelRow(table, model);
-                ctl.succeed(encodeCliModel(model), table.text({}));
-            });
-    });
-}
-
-void deleteModel(Ctl& ctl)
-{
-    ctl.withOperations([&ctl] {
-        OperationDraft draft;
-        draft.kind = OperationKind::Delete;
-        draft.target = ctl.fullModelName(ctl.options().names[0]);
-        draft.parameters["resource"] = "model";
-        runDraft(ctl, std::move(draft));
-    });
-}
 
 void listDeployments(Ctl& ctl)
 {
@@ -166,6 +122,30 @@ void deleteDeployment(Ctl& ctl)
         draft.kind = OperationKind::Delete;
         draft.target = ctl.fullDeploymentName(ctl.options().names[0]);
         draft.parameters["resource"] = "deployment";
+        runDraft(ctl, std::move(draft));
+    });
+}
+
+void scaleDeployment(Ctl& ctl)
+{
+    ctl.withOperations([&ctl] {
+        OperationDraft draft;
+        draft.kind = OperationKind::Scale;
+        draft.target = ctl.fullDeploymentName(ctl.options().names[0]);
+        draft.parameters["replicas"] = ctl.options().names[1];
+        if (ctl.options().noWait)
+            draft.parameters["wait"] = "0";
+        runDraft(ctl, std::move(draft));
+    });
+}
+
+void previousSnapshot(Ctl& ctl)
+{
+    ctl.withOperations([&ctl] {
+        OperationDraft draft;
+        draft.kind = OperationKind::Previous;
+        draft.target = ctl.fullDeploymentName(ctl.options().names[0]);
+        addLoadOptions(ctl.options(), draft);
         runDraft(ctl, std::move(draft));
     });
 }

@@ -171,6 +171,9 @@ std::string encodeCliModel(const Model& model)
     out["created"] = cliTime(model.created);
     out["path"] = cliText(model.path);
     out["promoted_from"] = cliText(model.promotedFrom);
+    out["context_length"] = cliKnown(model.contextLength);
+    out["parameters"] = cliKnown(model.parameterCount);
+    out["lora_rank"] = cliKnown(model.adapterRank);
     return toText(out);
 }
 
@@ -258,6 +261,21 @@ std::string encodeCliCompletion(const CliCompletion& completion)
     out["identity"] = cliText(completion.identity);
     out["seconds"] = completion.seconds;
     return toText(out);
+}
+
+std::string encodeCliExport(const CliExport& row)
+{
+    Json out;
+    out["model"] = row.model;
+    out["path"] = row.folder;
+    out["files"] = cliTexts(row.files);
+    out["bytes"] = row.bytes;
+    return toText(out);
+}
+
+std::string encodeCliExportProgress(const std::string& file, std::uint64_t bytes)
+{
+    return toText(Json { { "event", "export" }, { "file", file }, { "bytes", bytes } });
 }
 
 std::string encodeCliError(const Error& error)

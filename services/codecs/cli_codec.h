@@ -43,6 +43,15 @@ struct CliCheckpoint
     std::optional<std::string> verified;
 };
 
+/// `models export`
+struct CliExport
+{
+    std::string model;
+    std::string folder;
+    std::vector<std::string> files;
+    std::uint64_t bytes = 0;
+};
+
 struct CliCompletion
 {
     std::string text;
@@ -61,6 +70,10 @@ struct CliCompletion
 [[nodiscard]] std::string encodeCliDryRun(
     bool isAllowed, std::span<const PreflightCheck> preflight, const RequestPreview& request);
 [[nodiscard]] std::string encodeCliCompletion(const CliCompletion& completion);
+/// {"model":…,"path":…,"files":[…],"bytes":…}
+[[nodiscard]] std::string encodeCliExport(const CliExport& row);
+/// {"event":"export","file":…,"bytes":…}
+[[nodiscard]] std::string encodeCliExportProgress(const std::string& file, std::uint64_t bytes);
 [[nodiscard]] std::string encodeCliError(const Error& error);
 /// {"as_of":…,"connection":…,"items":[…]}; `items` are JSON texts.
 [[nodiscard]] std::string encodeCliList(

@@ -22,8 +22,15 @@ private Q_SLOTS:
         for (const char* verb : { "connections", "jobs", "checkpoints", "save", "promote",
                  "hotload", "models", "deployments", "operations", "train", "metrics", "complete" })
             QVERIFY2(help.out.contains(verb), verb);
-        for (const char* later : { "rehearse", "resume-ref", "extend", "export", "scale" })
-            QVERIFY2(!help.out.contains(later), later);
+        const CtlRun checkpoints = m_ctl.run({ u"checkpoints"_s, u"--help"_s });
+        QVERIFY(checkpoints.out.contains("extend") && checkpoints.out.contains("delete"));
+        const CtlRun deployments = m_ctl.run({ u"deployments"_s, u"--help"_s });
+        QVERIFY(deployments.out.contains("scale") && deployments.out.contains("previous"));
+        QVERIFY(m_ctl.run({ u"models"_s, u"--help"_s }).out.contains("export"));
+        for (const char* word : { "create", "resume", "cancel", "delete" }) {
+            const CtlRun one = m_ctl.run({ u"jobs"_s, QLatin1String(word), u"--help"_s });
+            QVERIFY2(one.out.contains("--dry-run"), word);
+        }
         QVERIFY(m_ctl.run({ u"promote"_s, u"--help"_s }).out.contains("Example:"));
         QVERIFY(m_ctl.run({ u"--version"_s }).out.startsWith("trainerdesk-ctl "));
     }
@@ -35,6 +42,9 @@ private Q_SLOTS:
         QTest::newRow("group alone") << QStringList { u"jobs"_s };
         QTest::newRow("kind") << QStringList { u"save"_s, u"j"_s, u"--kind"_s, u"huge"_s,
             u"--name"_s, u"n"_s };
+        QTest::newRow("no lifetime") << QStringList { u"checkpoints"_s, u"extend"_s, u"j/c"_s };
+        QTest::newRow("no number") << QStringList { u"deployments"_s, u"scale"_s, u"d"_s };
+        QTest::newRow("no folder") << QStringList { u"models"_s, u"export"_s, u"m"_s };
         QTest::newRow("no model id") << QStringList { u"promote"_s, u"j/c"_s };
         QTest::newRow("two sources") << QStringList { u"train"_s, u"r.json"_s, u"--sample"_s };
         QTest::newRow("continue alone") << QStringList { u"train"_s, u"--continue"_s };
