@@ -353,7 +353,7 @@ private Q_SLOTS:
         options.deployment = "desk";
         options.baseModel = m_ready.baseModel;
         WeightSyncer syncer(*m_training, *m_deployments, options);
-        syncer.setChain({ m_delta, 1 });
+        syncer.setChain({ m_delta, 1, {} });
         QVERIFY(step(1e-3) > 0);
         const auto synced = await(syncer.saveAndHotload("step-0003"), kPatienceMs);
         REQUIRE(synced);
