@@ -34,6 +34,7 @@ private:
     // options_objects.cpp: what acts on jobs, checkpoints, models and deployments.
     void addJobs();
     void addCheckpoints();
+    void addResumeRef();
     void addSave();
     void addPromote();
     void addHotload();

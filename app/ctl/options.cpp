@@ -42,6 +42,7 @@ OptionParser::OptionParser()
     addConnections();
     addJobs();
     addCheckpoints();
+    addResumeRef();
     addSave();
     addPromote();
     addHotload();

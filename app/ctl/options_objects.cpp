@@ -69,6 +69,15 @@ void OptionParser::addCheckpoints()
     dryRun(remove);
 }
 
+void OptionParser::addResumeRef()
+{
+    CLI::App* app =
+        verb(&m_app, "resume-ref", "The reference that a recipe resumes from, and what it restores",
+            "trainerdesk-ctl resume-ref JOB --from step-0200");
+    names(app, "JOB|RUN", 1, "a job's name or id, or the folder of a run");
+    app->add_option("--from", m_options.from, "a state of it; default: the newest");
+}
+
 void OptionParser::addSave()
 {
     CLI::App* app = verb(&m_app, "save", "Let the run that trains a job save now",

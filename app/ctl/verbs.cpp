@@ -32,6 +32,7 @@ std::function<void(Ctl&)> verbFor(const std::string& words)
         { "deployments delete", deleteDeployment },
         { "deployments scale", scaleDeployment },
         { "deployments previous", previousSnapshot },
+        { "resume-ref", resumeReference },
         { "save", save },
         { "promote", promote },
         { "hotload", hotload },

@@ -26,6 +26,7 @@ void listCheckpoints(Ctl& ctl);
 void showCheckpoint(Ctl& ctl);
 void extendCheckpoint(Ctl& ctl);
 void deleteCheckpoints(Ctl& ctl);
+void resumeReference(Ctl& ctl);
 
 void listModels(Ctl& ctl);
 void showModel(Ctl& ctl);

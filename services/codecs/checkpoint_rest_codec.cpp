@@ -51,6 +51,7 @@ Result<TrainerCheckpoints> decodeTrainerCheckpoints(std::string_view body)
     const auto* rows = findField(*object, { "checkpoints" });
     if (rows == nullptr || !rows->is_array())
         return malformed("The list of trainer checkpoints has no array of checkpoints");
+    list.rowCount = static_cast<std::int64_t>(rows->size());
     for (const auto& row : *rows) {
         auto item = checkpointFromPath(readText(row, { "tinker_path" }));
         if (!item)

@@ -31,6 +31,7 @@ struct TrainerCheckpoint
 struct TrainerCheckpoints
 {
     std::vector<TrainerCheckpoint> items;
+    std::int64_t rowCount = 0; ///< of this page, those that were left out too
     std::optional<std::int64_t> total; ///< over all pages, if the server says it
 };
 

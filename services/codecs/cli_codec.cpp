@@ -263,6 +263,22 @@ std::string encodeCliCompletion(const CliCompletion& completion)
     return toText(out);
 }
 
+std::string encodeCliResume(const CliResume& row)
+{
+    Json out;
+    out["reference"] = row.reference;
+    out["load_path"] = cliText(row.loadPath);
+    out["job"] = cliText(row.job);
+    out["checkpoint"] = cliText(row.checkpoint);
+    out["step"] = cliKnown(row.step);
+    out["restores"] = { { "weights", row.restoresWeights }, { "optimizer", row.restoresOptimizer },
+        { "step", row.restoresStep }, { "data_cursor", row.restoresDataCursor } };
+    out["statement"] = row.statement;
+    out["trained"] = row.trained;
+    out["perhaps_trained"] = row.perhapsTrained;
+    return toText(out);
+}
+
 std::string encodeCliExport(const CliExport& row)
 {
     Json out;

@@ -43,6 +43,23 @@ struct CliCheckpoint
     std::optional<std::string> verified;
 };
 
+/// `resume-ref`: what to put into the recipe, and what it restores.
+struct CliResume
+{
+    std::string reference;
+    std::string loadPath; ///< for load_state*
+    std::string job; ///< full name; empty: not known
+    std::string checkpoint; ///< its name
+    std::optional<std::int64_t> step;
+    bool restoresWeights = true;
+    bool restoresOptimizer = true;
+    bool restoresStep = false;
+    bool restoresDataCursor = false;
+    std::string statement;
+    std::vector<std::int64_t> trained; ///< batches from `step` on that it holds for certain
+    std::vector<std::int64_t> perhapsTrained;
+};
+
 /// `models export`
 struct CliExport
 {
@@ -70,6 +87,9 @@ struct CliCompletion
 [[nodiscard]] std::string encodeCliDryRun(
     bool isAllowed, std::span<const PreflightCheck> preflight, const RequestPreview& request);
 [[nodiscard]] std::string encodeCliCompletion(const CliCompletion& completion);
+/// {"reference","load_path","job","checkpoint","step","restores":{"weights","optimizer","step",
+/// "data_cursor"},"statement","trained":[…],"perhaps_trained":[…]}
+[[nodiscard]] std::string encodeCliResume(const CliResume& row);
 /// {"model":…,"path":…,"files":[…],"bytes":…}
 [[nodiscard]] std::string encodeCliExport(const CliExport& row);
 /// {"event":"export","file":…,"bytes":…}

@@ -99,6 +99,7 @@ Result<RunConfig> decodeRunConfig(std::string_view text)
     config.learningRate = runReal(*json, "learning_rate");
     config.totalSteps = runInteger(*json, { "max_steps", "total_steps", "num_steps" });
     config.pid = runInteger(*json, { "pid" }).value_or(0);
+    config.submitAhead = runInteger(*json, { "submit_ahead" });
     return config;
 }
 
@@ -138,6 +139,8 @@ Result<RunCheckpoint> decodeRunCheckpoint(std::string_view line)
         checkpoint.kind = "state";
     checkpoint.resourceName = runText(*json, { "resource_name" });
     checkpoint.path = runText(*json, { "path", "sampler_path", "state_path" });
+    if (!state.empty() && state != checkpoint.path)
+        checkpoint.statePath = state;
     checkpoint.savedAt = parseRfc3339(runText(*json, { "time", "timestamp" }));
     checkpoint.loss = runReal(*json, "loss");
     const auto final = json->find("final");

@@ -28,6 +28,8 @@ struct RunConfig
     std::optional<double> learningRate;
     std::optional<std::int64_t> totalSteps;
     std::int64_t pid = 0; ///< of the training process; 0: not known
+    /// Batches that the loop of a tinker-cookbook run submits before it saves (submit_ahead).
+    std::optional<std::int64_t> submitAhead {};
     bool operator==(const RunConfig&) const = default;
 };
 /// `recipe`: JSON object whose keys are written too (the values above win); may be empty.
@@ -47,6 +49,7 @@ struct RunCheckpoint
     std::optional<Time> savedAt;
     std::optional<double> loss; ///< of the step
     bool isFinal = false;
+    std::string statePath {}; ///< of a line that names a state beside the sampler's path
     bool operator==(const RunCheckpoint&) const = default;
 };
 [[nodiscard]] std::string encodeRunCheckpoint(const RunCheckpoint& checkpoint); ///< one line

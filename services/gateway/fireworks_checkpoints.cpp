@@ -75,10 +75,11 @@ namespace {
             auto page = decodeTrainerCheckpoints(textOf(reply->body));
             if (!page)
                 return job->finish(page.error());
-            const auto count = static_cast<std::int64_t>(page->items.size());
             std::move(page->items.begin(), page->items.end(), std::back_inserter(rows));
-            offset += kCheckpointPage;
-            const bool hasMore = page->total ? offset < *page->total : count == kCheckpointPage;
+            // Servers may give smaller pages than asked for.
+            offset += page->rowCount;
+            const bool hasMore = page->rowCount > 0
+                && (page->total ? offset < *page->total : page->rowCount == kCheckpointPage);
             if (hasMore && offset < kMaxCheckpointRows)
                 return look();
             job->finish(routeAmong(rows, checkpoint));

@@ -10,7 +10,7 @@
 namespace desk {
 namespace {
 
-    constexpr int kMinTtlSeconds = 1;
+    constexpr int kMinTtlSeconds = 3600; // an hour: what trainers accept
     constexpr int kMaxTtlSeconds = 315'360'000; // ten years, as the trainers allow
 
     const Checkpoint* checkRow(
@@ -66,7 +66,7 @@ void planExtend(OperationPlan& plan, const OperationFacts& facts)
     checkRoute(checks, facts);
     std::optional<Time> expires;
     if (!isNever && (!seconds || *seconds < kMinTtlSeconds || *seconds > kMaxTtlSeconds))
-        checks.fail("ttl", "Lifetime", "seconds from 1 to 315360000, or never, are needed",
+        checks.fail("ttl", "Lifetime", "seconds from 3600 to 315360000, or never, are needed",
             "Choose another lifetime");
     else
         checks.pass("ttl", "Lifetime", isNever ? std::string("no end") : ttl + " s from now");
