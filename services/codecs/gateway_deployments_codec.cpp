@@ -162,6 +162,7 @@ std::string encodeCreateDeployment(const CreateDeployment& request)
     body["maxReplicaCount"] = request.maxReplicaCount;
     body["enableHotLoad"] = request.enableHotLoad;
     body["forTraining"] = request.forTraining;
+    putText(body, "hotLoadBucketType", request.hotLoadBucketType);
     putText(body, "hotLoadTrainerJob", request.hotLoadTrainerJob);
     putText(body, "hotLoadTransitionType", request.hotLoadTransitionType);
     putText(body, "deploymentShape", request.deploymentShape);

@@ -89,7 +89,7 @@ Json rowOf(const TrainerJob& job)
         furtherFields(job.json,
             { "name", "displayName", "state", "status", "statusMessage", "message", "createTime",
                 "completedTime", "createdBy", "serviceMode", "hotLoadDeploymentId",
-                "directRouteHandle", "direct_route_handle", "inactivityTimeout" }));
+                "directRouteHandle", "direct_route_handle" }));
     static const Json kDefaults { { "dataset", "" }, { "keepAlive", false },
         { "forwardOnly", false }, { "nodeCount", 1 } };
     addFurther(row, kDefaults);
@@ -171,6 +171,7 @@ std::string encodeCreateJob(const CreateJob& request)
     body["serviceMode"] = true;
     body["keepAlive"] = false;
     body["dataset"] = "";
+    body["trainingConfig"] = Json::object(); // keeps its place
     Json config;
     config["baseModel"] = request.baseModel;
     config["loraRank"] = request.loraRank;
@@ -215,6 +216,7 @@ std::string jobDetails(const CreateJob& request)
     Json config = Json::object();
     putJobExtras(row, config, request);
     putText(row, "trainingShape", request.trainingShape);
+    putText(row, "inactivityTimeout", request.inactivityTimeout);
     if (!config.empty()) {
         if (!row.contains("trainingConfig") || !row["trainingConfig"].is_object())
             row["trainingConfig"] = Json::object();

@@ -150,12 +150,12 @@ namespace {
 
 } // namespace
 
-std::string encodeTextMap(const std::map<std::string, std::string>& map)
+std::string encodeMetadata(const std::map<std::string, std::string>& map)
 {
     return map.empty() ? std::string() : toText(textMap(map));
 }
 
-std::map<std::string, std::string> decodeTextMap(std::string_view body)
+std::map<std::string, std::string> decodeMetadata(std::string_view body)
 {
     std::map<std::string, std::string> map;
     const auto object = body.empty() ? Result<Json>(Json::object()) : parseObject(body, "map");

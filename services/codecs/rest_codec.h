@@ -18,9 +18,9 @@
 namespace desk {
 
 /// A map of texts as a JSON object; keys and values are kept as they are.
-[[nodiscard]] std::string encodeTextMap(const std::map<std::string, std::string>& map);
+[[nodiscard]] std::string encodeMetadata(const std::map<std::string, std::string>& map);
 /// Entries that are no text are left out; empty for what is no object.
-[[nodiscard]] std::map<std::string, std::string> decodeTextMap(std::string_view body);
+[[nodiscard]] std::map<std::string, std::string> decodeMetadata(std::string_view body);
 
 struct RestCheckpoint
 {

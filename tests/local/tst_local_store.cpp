@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Rows and folders: what a crash leaves is mended, what expires goes, nothing is done twice.
 #include "services/local/objects/data_lock.h"
+#include "services/local/objects/database.h"
 #include "services/local/objects/files.h"
 #include "services/local/objects/object_store.h"
 #include "tests/local/temp_folder.h"
 #include "tests/support/check.h"
 
+#include <filesystem>
 #include <memory>
 #include <sys/stat.h>
 
@@ -264,6 +266,154 @@ TEST(ids_that_are_no_file_names_are_refused)
     for (const char* id : { "a", "step-0010-a1b2c3d4", "v1.2_x" })
         CHECK(desk::local::isSafeId(id));
     CHECK(!desk::local::isSafeId(std::string(121, 'a')));
+}
+
+TEST(a_store_of_the_first_schema_is_brought_up_to_date)
+{
+    StoreFixture fixture;
+    fixture.store.reset();
+    const auto file = fixture.folder.path() / "old" / "store.sqlite";
+    std::filesystem::create_directories(file.parent_path());
+    {
+        auto database = desk::local::Database::open(file);
+        CHECK(database.has_value());
+        CHECK((*database)
+                  ->script(R"(
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE jobs(
+  id TEXT PRIMARY KEY, display_name TEXT NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL,
+  base_model TEXT NOT NULL, lora_rank INTEGER NOT NULL, learning_rate REAL,
+  max_context INTEGER, created INTEGER NOT NULL, completed INTEGER, created_by TEXT NOT NULL,
+  hot_load_deployment TEXT NOT NULL, deleted INTEGER) STRICT;
+CREATE TABLE checkpoints(
+  serial INTEGER PRIMARY KEY AUTOINCREMENT,
+  job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, id TEXT NOT NULL, space TEXT NOT NULL,
+  type TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, expires INTEGER,
+  promotable INTEGER NOT NULL, parent TEXT NOT NULL, step INTEGER, size INTEGER, base_size INTEGER,
+  changed REAL, folder TEXT NOT NULL, base_model TEXT NOT NULL, UNIQUE(job, space, id)) STRICT;
+CREATE TABLE models(
+  id TEXT PRIMARY KEY, display_name TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL,
+  base_model TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL,
+  folder TEXT NOT NULL, promoted_from TEXT NOT NULL, is_base INTEGER NOT NULL,
+  job TEXT NOT NULL) STRICT;
+CREATE TABLE deployments(
+  id TEXT PRIMARY KEY, display_name TEXT NOT NULL, base_model TEXT NOT NULL, state TEXT NOT NULL,
+  replica_count INTEGER NOT NULL, enables_hot_load INTEGER NOT NULL, trainer_job TEXT NOT NULL,
+  description TEXT NOT NULL, created INTEGER NOT NULL, target_identity TEXT NOT NULL,
+  target_folder TEXT NOT NULL, target_parent TEXT NOT NULL, target_serial INTEGER NOT NULL) STRICT;
+INSERT INTO meta VALUES('schema','1'),('account','local');
+INSERT INTO jobs VALUES('j','n','JOB_STATE_RUNNING','','accounts/local/models/m',0,NULL,NULL,
+  1795000000000000,NULL,'local','',NULL);
+INSERT INTO checkpoints(job,id,space,type,created,updated,promotable,parent,folder,base_model)
+  VALUES('j','b','sampler_weights','CHECKPOINT_TYPE_INFERENCE_BASE',1795000000000000,
+  1795000000000000,1,'','jobs/j/b','accounts/local/models/m');
+INSERT INTO deployments VALUES('d','','accounts/local/models/m','READY',2,1,'','text',
+  1795000000000000,'','','',0);
+)")
+                  .has_value());
+    }
+    for (int start = 0; start < 2; ++start) {
+        auto store = ObjectStore::open(file.parent_path(), "local", fixture.clock);
+        CHECK(store.has_value());
+        CHECK_EQUAL((*store)->job("j")->job.displayName, "n");
+        CHECK_EQUAL((*store)->checkpoints("j")->at(0).id, "b");
+        CHECK_EQUAL((*store)->deployment("d")->record.description, "text");
+        CHECK_EQUAL((*store)->deployment("d")->record.replicaCount.value_or(0), 2);
+        CHECK_EQUAL((*store)->runs()->size(), 0U);
+    }
+}
+
+TEST(what_has_expired_is_not_found_before_it_is_swept)
+{
+    StoreFixture fixture;
+    fixture.addJob("j");
+    auto row = fixture.save("j", "b");
+    row.run = "s:train:0";
+    row.record.expires = fixture.clock.now() + std::chrono::seconds(10);
+    CHECK(fixture.store->addCheckpoint(row, false).has_value());
+    CHECK(fixture.store->snapshot("b").has_value());
+    fixture.clock.advance(std::chrono::seconds(10));
+    CHECK(!fixture.store->snapshot("b").has_value());
+    CHECK(!fixture.store->checkpoint("j", "b").has_value());
+    CHECK(!fixture.store->checkpointOfRun("s:train:0", CheckpointSpace::Sampler, "b").has_value());
+    CHECK_EQUAL(fixture.store->checkpoints("j")->size(), 0U);
+    CHECK_EQUAL(fixture.store->allCheckpoints()->size(), 0U);
+    CHECK(!fixture.store->newestSampler("j").has_value());
+    CHECK(!fixture.store->newestSave("j").has_value());
+    CHECK(fixture.store->setExpiry(row, std::nullopt).error().code == desk::Error::Code::NotFound);
+}
+
+TEST(a_snapshot_on_which_a_delta_stands_is_not_deleted)
+{
+    StoreFixture fixture;
+    fixture.addJob("j");
+    const auto base = fixture.save("j", "b");
+    auto delta = fixture.save("j", "d", desk::CheckpointType::InferenceArcV2);
+    delta.record.parent = "b";
+    CHECK(fixture.store->addCheckpoint(base, false).has_value());
+    CHECK(fixture.store->addCheckpoint(delta, false).has_value());
+    const auto refused = fixture.store->removeCheckpoint(base);
+    CHECK(refused.error().code == desk::Error::Code::Conflict);
+    CHECK_EQUAL(refused.error().next, "delete d first");
+    CHECK(desk::local::pathExists(fixture.store->absolute(base.folder)));
+    CHECK(fixture.store->removeCheckpoint(delta).has_value());
+    CHECK(fixture.store->removeCheckpoint(base).has_value());
+    CHECK(!desk::local::pathExists(fixture.store->absolute(base.folder)));
+    CHECK(!fixture.store->removeCheckpoint(base).has_value());
+}
+
+TEST(runs_and_sessions_survive_a_restart)
+{
+    StoreFixture fixture;
+    desk::local::SessionRow session;
+    session.id = "s";
+    session.displayName = "night";
+    session.userMetadata = { { "recipe", "sl" } };
+    CHECK(fixture.store->putSession(session).has_value());
+    desk::local::RunRow run;
+    run.id = "s:train:0";
+    run.session = "s";
+    run.job = ObjectStore::jobOfRun(run.id);
+    run.loraRank = 16;
+    run.trainsMlp = false;
+    run.userMetadata = { { "renderer_name", "role_colon" } };
+    CHECK(fixture.store->putRun(run).has_value());
+    fixture.clock.advance(std::chrono::seconds(5));
+    CHECK(fixture.store->touchRun("s:train:0").has_value());
+    CHECK(fixture.store->endSession("s", "success", "all done").has_value());
+    CHECK(!fixture.store->endSession("none", "success", {}).has_value());
+    fixture.reopen();
+    const auto kept = fixture.store->run("s:train:0");
+    CHECK_EQUAL(kept->job, "s-train-0");
+    CHECK_EQUAL(kept->loraRank, 16);
+    CHECK(!kept->trainsMlp && kept->trainsAttention);
+    CHECK_EQUAL(kept->userMetadata.at("renderer_name"), "role_colon");
+    CHECK(kept->lastRequest == *kept->created + std::chrono::seconds(5));
+    CHECK_EQUAL(fixture.store->session("s")->end, "success");
+    CHECK_EQUAL(fixture.store->session("s")->displayName, "night");
+    CHECK_EQUAL(fixture.store->runsOf("s")->size(), 1U);
+    CHECK_EQUAL(fixture.store->sessions()->size(), 1U);
+}
+
+TEST(the_ledger_of_loads_is_bounded_and_goes_with_its_deployment)
+{
+    StoreFixture fixture;
+    desk::local::DeploymentRow row;
+    row.id = "d";
+    row.record.state = "READY";
+    CHECK(fixture.store->addDeployment(row, {}).has_value());
+    for (int i = 0; i < 505; ++i)
+        CHECK(fixture.store
+                  ->addLoad("d",
+                      { fixture.clock.now(), "step-" + std::to_string(i), "pod", i > 0, {}, 0.5 })
+                  .has_value());
+    CHECK(fixture.store->addLoad("none", { fixture.clock.now(), "x", "pod", false, {}, {} })
+              .has_value());
+    CHECK_EQUAL(fixture.store->loads("d")->size(), 500U);
+    CHECK_EQUAL(fixture.store->loads("d")->at(0).identity, "step-504");
+    CHECK_EQUAL(fixture.store->loads("none")->size(), 0U);
+    CHECK(fixture.store->forgetLoads("d").has_value());
+    CHECK_EQUAL(fixture.store->loads("d")->size(), 0U);
 }
 
 } // namespace

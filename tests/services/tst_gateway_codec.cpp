@@ -225,6 +225,9 @@ TEST(deployment_and_model_come_back)
     deployment.state = "READY";
     deployment.replicaCount = 2;
     deployment.readyReplicaCount = 1;
+    deployment.minReplicaCount = 1;
+    deployment.maxReplicaCount = 4;
+    deployment.transitionType = "SYNC";
     deployment.enablesHotLoad = true;
     deployment.hotLoadTrainerJob = "accounts/local/rlorTrainerJobs/j";
     deployment.created = at("2026-11-21T10:00:00Z");
@@ -439,7 +442,11 @@ TEST(completions_with_text_and_ids)
     completion.id = "cmpl-1";
     completion.created = 1'795'255'200;
     completion.model = "accounts/a/deployments/d@step-2-45dda197";
-    completion.choices = { { 0, " upon", "length", { 1, 2 }, { 3 } } };
+    auto& choice = completion.choices.emplace_back();
+    choice.text = " upon";
+    choice.finishReason = "length";
+    choice.promptTokenIds = { 1, 2 };
+    choice.completionTokenIds = { 3 };
     completion.promptTokens = 2;
     completion.completionTokens = 1;
     CHECK(*decodeCompletion(encodeCompletion(completion)) == completion);

@@ -6,6 +6,8 @@
 #include "services/local/server/auth.h"
 
 #include <algorithm>
+#include <chrono>
+#include <memory>
 
 namespace desk::local {
 
@@ -16,6 +18,9 @@ namespace {
         return Error { Error::Code::Usage, std::move(message), "nothing was changed",
             std::move(next), {} };
     }
+
+    constexpr auto kUpdateLook = std::chrono::milliseconds(10);
+    constexpr int kUpdateLooks = 300;
 
     struct ReplicaRange
     {
@@ -61,12 +66,42 @@ void GatewayService::addDeploymentRoutes(Router& router)
     add(router, "GET", deployments.c_str(), &G::listDeployments);
     add(router, "GET", deployment.c_str(), &G::getDeployment);
     add(router, "DELETE", deployment.c_str(), &G::deleteDeployment);
-    addSlow(router, "PATCH", deployment.c_str(), &G::patchDeployment);
-    addSlow(router, "PATCH", (deployment + ":scale").c_str(), &G::scaleDeployment);
+    addPatch(router, deployment, &G::patchDeployment);
+    addPatch(router, deployment + ":scale", &G::scaleDeployment);
     add(router, "GET", (deployment + ":metrics").c_str(), &G::deploymentMetrics);
     add(router, "GET", (deployment + "/shards").c_str(), &G::deploymentShards);
     add(router, "GET", (deployment + "/ledger").c_str(), &G::deploymentLedger);
     add(router, "DELETE", (deployment + "/ledger").c_str(), &G::resetLedger);
+}
+
+void GatewayService::addPatch(Router& router, const std::string& path, Handler handler)
+{
+    router.add("PATCH", path, [this, handler](HttpRequest request, Responder responder) {
+        if (request.parameter("a") != m_store.account())
+            return send(responder,
+                Error { Error::Code::NotFound,
+                    "there is no account " + request.parameter("a") + " here", {},
+                    "use accounts/" + m_store.account(), {} });
+        m_pool.post([this, handler, responder,
+                        kept = std::make_shared<HttpRequest>(std::move(request))] {
+            sendWhenUpdated(kept->parameter("d"), responder, (this->*handler)(*kept), kUpdateLooks);
+        });
+    });
+}
+
+/// A client that looks at the deployment after its PATCH looks again only after seconds, so the
+/// answer says UPDATING when the first look will find READY.
+void GatewayService::sendWhenUpdated(
+    const std::string& deployment, const Responder& responder, Answer answer, int looks)
+{
+    const auto present = m_serving.deployment(deployment);
+    if (!answer || !present || present->state != "UPDATING" || looks <= 0) {
+        endPhase(deployment);
+        return send(responder, std::move(answer));
+    }
+    m_after(kUpdateLook, [this, deployment, responder, answer = std::move(answer), looks] {
+        sendWhenUpdated(deployment, responder, answer, looks - 1);
+    });
 }
 
 void GatewayService::beginPhase(const std::string& deployment, const char* state)
@@ -173,18 +208,6 @@ Result<DeploymentRow> GatewayService::newDeployment(const HttpRequest& request) 
     return row;
 }
 
-GatewayService::Answer GatewayService::changedDeployment(const std::string& id, const char* state)
-{
-    // Opening the weights is what takes time; what is wrong with them is said by the first answer.
-    static_cast<void>(m_serving.answering(id));
-    endPhase(id);
-    auto record = shownDeployment(id);
-    if (!record)
-        return record.error();
-    record->state = state;
-    return encodeDeployment(*record);
-}
-
 GatewayService::Answer GatewayService::createDeployment(const HttpRequest& request)
 {
     auto row = newDeployment(request);
@@ -199,7 +222,13 @@ GatewayService::Answer GatewayService::createDeployment(const HttpRequest& reque
         endPhase(row->id);
         return status.error();
     }
-    return changedDeployment(row->id, "CREATING");
+    // Opening the weights is what takes time; what is wrong with them is said by the first answer.
+    static_cast<void>(m_serving.answering(row->id));
+    auto record = shownDeployment(row->id);
+    endPhase(row->id);
+    if (!record)
+        return record.error();
+    return encodeDeployment(*record);
 }
 
 GatewayService::Answer GatewayService::listDeployments(const HttpRequest& request)
@@ -282,11 +311,13 @@ GatewayService::Answer GatewayService::patchDeployment(const HttpRequest& reques
     if (!present)
         return present.error();
     beginPhase(id, "UPDATING");
-    if (auto status = applyPatch(*present, id, *patch); !status) {
-        endPhase(id);
+    if (auto status = applyPatch(*present, id, *patch); !status)
         return status.error();
-    }
-    return changedDeployment(id, "UPDATING");
+    static_cast<void>(m_serving.answering(id)); // opens the weights of new replicas
+    auto record = shownDeployment(id);
+    if (!record)
+        return record.error();
+    return encodeDeployment(*record);
 }
 
 GatewayService::Answer GatewayService::scaleDeployment(const HttpRequest& request)

@@ -72,6 +72,10 @@ private:
     Answer deleteDeployment(const HttpRequest& request);
     Answer patchDeployment(const HttpRequest& request);
     Answer scaleDeployment(const HttpRequest& request);
+    void addPatch(Router& router, const std::string& path, Handler handler);
+    /// Sends `answer` when no replica of the deployment is being replaced, or after a while.
+    void sendWhenUpdated(
+        const std::string& deployment, const Responder& responder, Answer answer, int looks);
     Answer deploymentShards(const HttpRequest& request);
     Answer deploymentMetrics(const HttpRequest& request);
     Answer deploymentLedger(const HttpRequest& request);
@@ -94,8 +98,6 @@ private:
     [[nodiscard]] Result<DeploymentRow> newDeployment(const HttpRequest& request) const;
     [[nodiscard]] Status applyPatch(
         const Deployment& present, const std::string& id, const DeploymentPatch& patch);
-    /// Body of a changed deployment in `state`; the replicas are up when it is sent.
-    [[nodiscard]] Answer changedDeployment(const std::string& id, const char* state);
     /// What a client is told while replicas start: CREATING or UPDATING, until `end`.
     void beginPhase(const std::string& deployment, const char* state);
     void endPhase(const std::string& deployment);

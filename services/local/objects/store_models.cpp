@@ -33,6 +33,8 @@ namespace {
 Status ObjectStore::writeModel(const ModelRow& row)
 {
     const auto now = sqlTime(m_clock.now());
+    auto details = row.model;
+    details.name = modelName(m_account, row.id); // without a name nothing is read back
     return ran(m_database->run("INSERT INTO models VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12) "
                                "ON CONFLICT(id) DO UPDATE SET folder=excluded.folder, "
                                "details=excluded.details, updated=excluded.updated "
@@ -40,7 +42,7 @@ Status ObjectStore::writeModel(const ModelRow& row)
         { row.id, row.model.displayName, row.model.kind, row.model.state, row.model.baseModel,
             row.model.created ? SqlValue(sqlTime(*row.model.created)) : SqlValue(now), now,
             row.folder, row.model.promotedFrom, std::int64_t { row.isBase ? 1 : 0 }, row.job,
-            modelDetails(row.model) }));
+            modelDetails(details) }));
 }
 
 Status ObjectStore::addModel(const ModelRow& row)

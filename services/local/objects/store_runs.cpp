@@ -38,7 +38,7 @@ Status ObjectStore::putSession(const SessionRow& row)
     const auto now = m_clock.now();
     return runsChanged(
         m_database->run("INSERT OR REPLACE INTO sessions VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)",
-            { row.id, row.job, row.displayName, row.sdkVersion, encodeTextMap(row.userMetadata),
+            { row.id, row.job, row.displayName, row.sdkVersion, encodeMetadata(row.userMetadata),
                 row.project, sqlTime(row.created.value_or(now)),
                 sqlTime(row.lastSeen.value_or(now)), row.end, row.endDetail }));
 }
@@ -55,7 +55,7 @@ Result<std::vector<SessionRow>> ObjectStore::selectSessions(
         entry.job = row.text(1);
         entry.displayName = row.text(2);
         entry.sdkVersion = row.text(3);
-        entry.userMetadata = decodeTextMap(row.text(4));
+        entry.userMetadata = decodeMetadata(row.text(4));
         entry.project = row.text(5);
         entry.created = row.time(6);
         entry.lastSeen = row.time(7);
@@ -103,7 +103,7 @@ Status ObjectStore::putRun(const RunRow& row)
         "INSERT OR REPLACE INTO runs VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
         { row.id, row.session, row.job, row.baseModel, std::int64_t { row.loraRank },
             flag(row.trainsAttention), flag(row.trainsMlp), flag(row.trainsUnembed),
-            encodeTextMap(row.userMetadata), sqlTime(row.created.value_or(now)),
+            encodeMetadata(row.userMetadata), sqlTime(row.created.value_or(now)),
             sqlTime(row.lastRequest.value_or(now)), flag(row.isCorrupted) }));
 }
 
@@ -123,7 +123,7 @@ Result<std::vector<RunRow>> ObjectStore::selectRuns(
         entry.trainsAttention = row.integer(5) != 0;
         entry.trainsMlp = row.integer(6) != 0;
         entry.trainsUnembed = row.integer(7) != 0;
-        entry.userMetadata = decodeTextMap(row.text(8));
+        entry.userMetadata = decodeMetadata(row.text(8));
         entry.created = row.time(9);
         entry.lastRequest = row.time(10);
         entry.isCorrupted = row.integer(11) != 0;

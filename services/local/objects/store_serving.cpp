@@ -33,6 +33,15 @@ namespace {
         return changed ? done() : Status(changed.error());
     }
 
+    /// The record as text; without a name nothing would be read back.
+    std::string deploymentColumn(const DeploymentRow& row)
+    {
+        auto record = row.record;
+        if (record.name.empty())
+            record.name = row.id;
+        return encodeDeployment(record);
+    }
+
     Status storedDeployment(Database& database, const DeploymentRow& row)
     {
         const auto& record = row.record;
@@ -43,7 +52,7 @@ namespace {
             { row.id, record.displayName, record.state,
                 std::int64_t { record.replicaCount.value_or(1) }, record.hotLoadTrainerJob,
                 row.description, row.targetIdentity, row.targetFolder, row.targetParent,
-                row.targetSerial, encodeDeployment(record) });
+                row.targetSerial, deploymentColumn(row) });
         if (!changed)
             return changed.error();
         return *changed > 0 ? done() : Status(missingDeployment(row.id));
@@ -62,7 +71,7 @@ Status ObjectStore::addDeployment(const DeploymentRow& row, const std::vector<Re
                 std::int64_t { record.replicaCount.value_or(1) },
                 std::int64_t { record.enablesHotLoad ? 1 : 0 }, record.hotLoadTrainerJob,
                 row.description, sqlTime(record.created.value_or(m_clock.now())),
-                encodeDeployment(record) });
+                deploymentColumn(row) });
         if (!added)
             return added.error();
         for (const auto& replica : replicas)

@@ -194,7 +194,7 @@ Status ObjectStore::addCheckpoint(const CheckpointRow& row, bool replacesState)
                     record.parent, sqlOptional(record.step), sqlSize(record.sizeBytes),
                     sqlSize(record.baseBytes), sqlOptional(record.changedFraction), row.folder,
                     row.baseModel, std::int64_t { row.loraRank }, row.run,
-                    std::int64_t { row.isPublic ? 1 : 0 }, encodeTextMap(row.userMetadata) });
+                    std::int64_t { row.isPublic ? 1 : 0 }, encodeMetadata(row.userMetadata) });
             return added ? done() : Status(added.error());
         });
         if (!status)
@@ -234,7 +234,7 @@ Result<std::vector<CheckpointRow>> ObjectStore::selectCheckpoints(
         entry.loraRank = static_cast<int>(row.integer(15));
         entry.run = row.text(16);
         entry.isPublic = row.integer(17) != 0;
-        entry.userMetadata = decodeTextMap(row.text(18));
+        entry.userMetadata = decodeMetadata(row.text(18));
         record.path = absolute(entry.folder).string();
         if (entry.space == CheckpointSpace::State)
             record.restoreReference = "cross_job://" + entry.job + "/" + entry.id;

@@ -179,6 +179,7 @@ Result<RunRow> TinkerRest::runForCopy(
     run.baseModel = source.baseModel;
     run.loraRank = source.loraRank;
     if (const auto origin = m_store.run(source.run)) {
+        run.loraRank = origin->loraRank;
         run.trainsAttention = origin->trainsAttention;
         run.trainsMlp = origin->trainsMlp;
         run.trainsUnembed = origin->trainsUnembed;

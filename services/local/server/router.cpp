@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "services/local/server/router.h"
 
-#include "services/codecs/error_codec.h"
+#include "services/codecs/trainer_codec.h"
 
 #include <algorithm>
 
@@ -119,7 +119,7 @@ HttpResponse errorResponse(int status, std::string_view message)
 {
     HttpResponse response;
     response.status = status;
-    response.body = encodeError(status, message);
+    response.body = encodeTrainerError(status, message);
     return response;
 }
 
