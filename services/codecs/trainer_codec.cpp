@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "services/codecs/trainer_codec.h"
 
+#include "services/codecs/error_codec.h"
 #include "services/codecs/json_read.h"
 
 #include <cmath>
@@ -477,6 +478,13 @@ Result<std::vector<SupportedModel>> decodeCapabilities(std::string_view body)
         models.push_back({ readText(row, { "model_name" }), readInt(row, { "max_context_length" }),
             readBool(row, { "trainable" }, true), readBool(row, { "sampleable" }, true) });
     return models;
+}
+
+std::string encodeTrainerError(int httpStatus, std::string_view message)
+{
+    auto body = encodeError(httpStatus, message);
+    body.pop_back();
+    return body + R"(,"detail":)" + toText(Json(std::string(message))) + '}';
 }
 
 std::string encodeHealthz()

@@ -287,6 +287,8 @@ struct SupportedModel
 [[nodiscard]] Result<std::vector<std::string>> decodeCheckpointNames(std::string_view body);
 [[nodiscard]] std::string encodeCapabilities(std::span<const SupportedModel> models);
 [[nodiscard]] Result<std::vector<SupportedModel>> decodeCapabilities(std::string_view body);
+/// `{"detail":…}`, which the clients show, with the fields of the other surfaces beside it.
+[[nodiscard]] std::string encodeTrainerError(int httpStatus, std::string_view message);
 [[nodiscard]] std::string encodeHealthz(); ///< {"status":"ok"}
 
 } // namespace desk

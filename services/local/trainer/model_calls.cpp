@@ -18,7 +18,7 @@ namespace {
     constexpr double kTinkerAlpha = 32.0; // trainer.md 2.1: plain tinker pins it
 
     /// The adapters that create_model asks for; nullopt: full parameters.
-    Result<std::optional<LoraSettings>> loraOf(const CreateModel& wanted, bool isTinker)
+    Result<std::optional<LoraSettings>> loraOf(const CreateModel& wanted, bool isFireworks)
     {
         if (!wanted.lora || wanted.lora->rank == 0 || wanted.isBaseOnly)
             return std::optional<LoraSettings> {};
@@ -29,8 +29,9 @@ namespace {
                 "leave init_method out");
         LoraSettings settings;
         settings.rank = given.rank;
-        settings.alpha =
-            given.alpha.value_or(isTinker ? kTinkerAlpha : 2.0 * static_cast<double>(given.rank));
+        // Both clients send it; without it the Fireworks SDK documents 2 rank.
+        settings.alpha = given.alpha.value_or(
+            isFireworks ? 2.0 * static_cast<double>(given.rank) : kTinkerAlpha);
         settings.seed = static_cast<std::uint64_t>(given.seed.value_or(0));
         settings.trainsAttention = given.trainsAttention;
         settings.trainsMlp = given.trainsMlp;
@@ -160,20 +161,20 @@ void TrainerService::createModel(const HttpRequest& request, const Responder& re
     auto base = m_parts.store.namedModel(wanted->baseModel);
     if (!base)
         return refuse(base.error());
-    auto lora = loraOf(*wanted, isPlainTinker(request));
+    auto lora = loraOf(*wanted, isFireworksSdk(request));
     if (!lora)
         return refuse(lora.error());
-    auto job = jobForModel(request, wanted->sessionId, modelId, wanted->baseModel);
-    if (!job)
-        return refuse(job.error());
     auto model = std::make_shared<LiveModel>();
     model->id = modelId;
-    model->job = *job;
     model->session = wanted->sessionId;
     model->baseModel = wanted->baseModel;
     model->baseFolder = base->folder;
     model->lora = *lora;
     model->isBaseOnly = wanted->isBaseOnly;
+    auto job = jobForModel(request, *model);
+    if (!job)
+        return refuse(job.error());
+    model->job = *job;
     if (auto status = rememberRun(*model, wanted->userMetadata); !status)
         return refuse(status.error());
     const auto problem = admit(model, ticket.requestId,
@@ -307,7 +308,7 @@ void TrainerService::createFromSave(
         const auto folder = m_parts.store.absolute(row.folder);
         model->lora = source->isState ? settingsOfState(folder, settings) : settings;
     }
-    auto job = jobForModel(request, wanted.sessionId, modelId, row.baseModel);
+    auto job = jobForModel(request, *model);
     if (!job)
         return refuse(job.error());
     model->job = *job;

@@ -20,7 +20,7 @@ class ModelWorker
 {
 public:
     using Work = std::function<void(std::stop_token)>;
-    explicit ModelWorker(std::chrono::milliseconds patience = std::chrono::milliseconds(40));
+    explicit ModelWorker(std::chrono::milliseconds patience = std::chrono::seconds(1));
     ~ModelWorker(); ///< stops
     ModelWorker(const ModelWorker&) = delete;
     ModelWorker& operator=(const ModelWorker&) = delete;

@@ -38,6 +38,11 @@ bool isPlainTinker(const HttpRequest& request) noexcept
     return request.header("x-stainless-package-version").substr(0, 2) == "0.";
 }
 
+bool isFireworksSdk(const HttpRequest& request) noexcept
+{
+    return request.header("x-stainless-package-version").substr(0, 2) == "1.";
+}
+
 bool isNewTinker(const HttpRequest& request) noexcept
 {
     const auto version = request.header("x-stainless-package-version");
@@ -174,28 +179,32 @@ Result<std::string> TrainerService::ownJob(const std::string& id, const std::str
     return id;
 }
 
-Result<std::string> TrainerService::jobForModel(const HttpRequest& request,
-    const std::string& session, const std::string& modelId, const std::string& baseModel)
+Result<std::string> TrainerService::jobForModel(const HttpRequest& request, const LiveModel& model)
 {
     if (!request.trainerJob.empty() || (!isPlainTinker(request) && jobOf(request))) {
         auto job = jobOf(request);
         if (!job)
             return job.error();
-        if (job->id == kDirectJob || baseModel == job->job.baseModel)
+        if (job->id == kDirectJob)
             return job->id;
-        const auto wanted = m_parts.store.namedModel(job->job.baseModel);
-        const auto given = m_parts.store.namedModel(baseModel);
-        if (wanted && given && wanted->id == given->id)
-            return job->id;
-        return trainerUsage(
-            "the trainer job " + job->id + " trains " + job->job.baseModel + ", not " + baseModel,
-            "create the model with the job's base model");
+        const auto trained = m_parts.store.namedModel(job->job.baseModel);
+        if (model.baseModel != job->job.baseModel
+            && (!trained || trained->folder != model.baseFolder))
+            return trainerUsage("the trainer job " + job->id + " trains " + job->job.baseModel
+                    + ", not " + model.baseModel,
+                "create the model with the job's base model");
+        const int rank = model.lora ? model.lora->rank : 0;
+        if (!model.isBaseOnly && job->job.loraRank > 0 && rank != job->job.loraRank)
+            return trainerUsage("the trainer job " + job->id + " trains adapters of rank "
+                    + std::to_string(job->job.loraRank) + ", not of rank " + std::to_string(rank),
+                "create the model with the job's rank");
+        return job->id;
     }
-    if (const auto job = m_sessions.jobOf(session); !job.empty())
+    if (const auto job = m_sessions.jobOf(model.session); !job.empty())
         return job;
     if (isPlainTinker(request))
-        return ownJob(ObjectStore::jobOfRun(modelId), baseModel);
-    return ownJob(kDirectJob, baseModel);
+        return ownJob(ObjectStore::jobOfRun(model.id), model.baseModel);
+    return ownJob(kDirectJob, model.baseModel);
 }
 
 TrainerService::ModelPtr TrainerService::findModel(const std::string& id, const std::string& job)

@@ -96,8 +96,9 @@ private:
 
     // trainer_service.cpp
     [[nodiscard]] Result<JobRow> jobOf(const HttpRequest& request) const;
-    [[nodiscard]] Result<std::string> jobForModel(const HttpRequest& request,
-        const std::string& session, const std::string& modelId, const std::string& baseModel);
+    /// The job whose saves are this model's; makes one where the URL names none.
+    [[nodiscard]] Result<std::string> jobForModel(
+        const HttpRequest& request, const LiveModel& model);
     [[nodiscard]] Result<std::string> ownJob(const std::string& id, const std::string& baseModel);
     [[nodiscard]] ModelPtr findModel(const std::string& id, const std::string& job);
     [[nodiscard]] Error lostModel(const std::string& modelId, const std::string& job) const;
@@ -170,6 +171,8 @@ private:
 /// Plain tinker wants paths of its scheme, the Fireworks SDK and our own client bare names
 /// (protocol/README.md).
 [[nodiscard]] bool isPlainTinker(const HttpRequest& request) noexcept;
+/// The Fireworks SDK since it has a core of its own (1.2.30).
+[[nodiscard]] bool isFireworksSdk(const HttpRequest& request) noexcept;
 /// A tinker of the second wire form (0.24 and later).
 [[nodiscard]] bool isNewTinker(const HttpRequest& request) noexcept;
 /// Error answer of a trainer route: what happened; what did not; what to do.

@@ -53,8 +53,7 @@ void TrainerService::forward(HttpRequest request, const Responder& responder, bo
     m_parts.parsers.post(
         [this, responder, isBackward, shared = std::make_shared<HttpRequest>(std::move(request))] {
             if (auto status = unpackBody(*shared); !status)
-                return responder.send(jsonResponse(encodeFutureRef(
-                    { m_parts.futures.rejected(wireMessage(status.error())), {} })));
+                return responder.send(trainerError(status.error())); // damaged on the way
             submitForward(*shared, responder, isBackward);
         });
 }
