@@ -9,7 +9,8 @@
            [--python NAME=PROGRAM]…
     run.py items                                        checklist items and the checks that prove them, by version
 
-NAME: fireworks-1.2.30, fireworks-1.2.3, tinker-0.38.0, tinker-0.23.0, and hostile, which needs no SDK. Needs Python 3.11 and its venv module.
+NAME: fireworks-1.2.30, fireworks-1.2.3, tinker-0.38.0, tinker-0.23.0; hostile, which needs no SDK; transformers, which loads
+promoted models (label torch). Needs Python 3.11 and its venv module.
 The last line is "fireworks 1.2.30: 41 passed, 0 failed, 0 skipped".
 """
 
@@ -116,7 +117,7 @@ def env(arguments):
 def together(arguments):
     from harness import together as clients
     given = dict(item.split("=", 1) for item in arguments.python)
-    names = [name for name, (_, _, packages) in environments.ENVIRONMENTS.items() if packages]
+    names = [name for name, (family, _, _) in environments.ENVIRONMENTS.items() if family in ("fireworks", "tinker")]
     pythons = {name: given.get(name) or environments.python_of(arguments.cache, name) for name in names}
     return 1 if clients.run(pythons, arguments.local) else 0
 

@@ -24,7 +24,11 @@ ENVIRONMENTS = {
     "tinker-0.23.0": ("tinker", "0.23.0", ["tinker==0.23.0"]),
     # No SDK: raw sockets, and only this Python's standard library.
     "hostile": ("hostile", "raw", []),
+    # No SDK either: what loads promoted models (torch_*.py). Runs with label torch only.
+    "transformers": ("torch", "5.24.0", ["transformers==5.24.0", "peft==0.21.2"]),
 }
+# Environments whose constraints name every package, so that torch, which is an overlay, does not come a second time.
+WITHOUT_DEPENDENCIES = {"transformers"}
 # Not an SDK: modules that all environments put behind their own ones when a run asks for label torch.
 OVERLAYS = {"torch": ["torch==2.6.0"]}
 
@@ -50,14 +54,18 @@ def pip_install(python, name, requirements, *extra):
 
 
 def build(folder, name):
+    listed = [line for line in constraints_of(name).read_text().splitlines() if line and not line.startswith("#")]
     if name in OVERLAYS:
         folder.mkdir(parents=True)
         # numpy and friends stay those of the SDK's own environment, so only the listed packages are laid in.
-        names = [line for line in constraints_of(name).read_text().splitlines() if line and not line.startswith("#")]
-        pip_install(sys.executable, name, names, "--no-deps", "--target", str(folder))
+        pip_install(sys.executable, name, listed, "--no-deps", "--target", str(folder))
         return
     venv.create(folder, with_pip=True, symlinks=True)
-    pip_install(str(folder / "bin" / "python"), name, ENVIRONMENTS[name][2])
+    python = str(folder / "bin" / "python")
+    if name in WITHOUT_DEPENDENCIES:
+        pip_install(python, name, listed, "--no-deps")
+    else:
+        pip_install(python, name, ENVIRONMENTS[name][2])
 
 
 def ensure(cache, name):
