@@ -91,6 +91,8 @@ bool SubmissionQueue::mayLeave(const EntryPtr& entry, bool isFirst) const
 {
     if (entry->isReserved || m_outstanding >= kMaxOutstanding)
         return false;
+    if (entry->operation.waitsForResults)
+        return isFirst && m_outstanding == 0;
     if (!isParallel(entry->operation.rpc))
         return isFirst;
     return m_sending < kMaxSending;

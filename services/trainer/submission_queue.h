@@ -40,6 +40,7 @@ public:
         Encode encode;
         bool hasSeqId = true; ///< unload_model has none
         bool isPartial = false; ///< one of several parts of a call
+        bool waitsForResults = false; ///< leaves when everything before it has ended
     };
 
     SubmissionQueue(

@@ -339,6 +339,7 @@ QFuture<Status> FiretitanTrainingClient::unload()
         [id = m_model.modelId](
             std::int64_t) { return Result<std::string>(encodeModelRequest(id, "unload_model")); } };
     operation.hasSeqId = false;
+    operation.waitsForResults = true; // a trainer drops the work of a model that it unloads
     auto body = m_queue->submit(std::move(operation));
     m_queue->close(wrongCall("Model unloading has already started",
         "Make a new service client and a new training client"));

@@ -133,4 +133,9 @@ std::string messageOf(const Result<T>& result)
 
 } // namespace desk::test
 
-#define REQUIRE(result) QVERIFY2(result, desk::test::messageOf(result).c_str())
+/// Evaluates its argument once: it may be a call that changes something.
+#define REQUIRE(result)                                                                            \
+    do {                                                                                           \
+        auto&& required = (result);                                                                \
+        QVERIFY2(required, desk::test::messageOf(required).c_str());                               \
+    } while (false)

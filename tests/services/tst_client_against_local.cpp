@@ -50,7 +50,11 @@ std::string messageOf(const Result<T>& result)
 
 } // namespace
 
-#define REQUIRE(result) QVERIFY2(result, messageOf(result).c_str())
+#define REQUIRE(result)                                                                            \
+    do {                                                                                           \
+        auto&& required = (result);                                                                \
+        QVERIFY2(required, messageOf(required).c_str());                                           \
+    } while (false)
 
 class ClientAgainstLocalTest final : public QObject
 {
