@@ -89,6 +89,11 @@ AccountStore::AccountStore(
     qRegisterMetaType<desk::ListChange>();
     m_timer.setSingleShot(true);
     connect(&m_timer, &QTimer::timeout, this, &AccountStore::poll);
+    // What the lists show is as old as the sleep was long.
+    connect(&client.http(), &HttpClient::machineSlept, this, [this] {
+        if (m_isActive && m_linkState != LinkState::AuthFailed)
+            refreshNow();
+    });
 }
 
 AccountStore::~AccountStore() = default;

@@ -39,7 +39,8 @@ namespace {
         const auto english = QLocale::c();
         auto time = english.toDateTime(text, u"ddd, dd MMM yyyy HH:mm:ss 'GMT'"_s);
         if (!time.isValid()) {
-            time = english.toDateTime(text, u"dddd, dd-MMM-yy HH:mm:ss 'GMT'"_s);
+            // Without its weekday, which Qt would compare with the wrong century.
+            time = english.toDateTime(text.section(u", "_s, 1), u"dd-MMM-yy HH:mm:ss 'GMT'"_s);
             constexpr int kFirstYear = 1970; // Qt reads "26" as 1926
             if (time.isValid() && time.date().year() < kFirstYear)
                 time = time.addYears(100);

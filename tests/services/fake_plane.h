@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "services/codecs/deployment_patch_codec.h"
 #include "services/codecs/gateway_codec.h"
 #include "services/codecs/hotload_codec.h"
 #include "services/core/records.h"
@@ -130,6 +131,10 @@ private:
         const auto name = path.mid(4).toStdString();
         if (path == kHotloadPath.data())
             return reply(encodeHotloadStatus(replicas));
+        if (path.endsWith("/healthz"))
+            return reply("{}");
+        if (path.endsWith("/api/v1/checkpoints"))
+            return reply(trainerRows());
         if (path == "/v1/accounts/local/models")
             return list<Model>(models, encodeModels);
         if (path == "/v1/accounts/local/deployments")
@@ -143,6 +148,19 @@ private:
         if (const auto* deployment = named(deployments, name))
             return reply(encodeDeployment(*deployment));
         return missing();
+    }
+
+    /// The rows as the trainer of the job lists them.
+    std::string trainerRows() const
+    {
+        std::string rows;
+        for (const auto& checkpoint : checkpoints) {
+            const bool isState = checkpoint.type == CheckpointType::Training;
+            rows += std::string(rows.empty() ? "" : ",") + "{\"tinker_path\":\"tinker://s1:train:0/"
+                + (isState ? "weights/" : "sampler_weights/")
+                + std::string(lastSegment(checkpoint.name)) + "\"}";
+        }
+        return "{\"checkpoints\":[" + rows + "]}";
     }
 
     Answer change(const SeenRequest& request)
@@ -178,6 +196,44 @@ private:
             deployment.readyReplicaCount = 1;
             deployments.push_back(deployment);
             return reply(encodeDeployment(deployment));
+        }
+        if (path.endsWith("/ttl")) {
+            const auto id = path.split('/').at(path.count('/') - 1).toStdString();
+            const auto seconds = request.body.mid(request.body.indexOf(':') + 1).chopped(1);
+            for (auto& checkpoint : checkpoints) {
+                if (lastSegment(checkpoint.name) != id)
+                    continue;
+                checkpoint.expires.reset();
+                if (seconds != "null")
+                    checkpoint.expires =
+                        SystemClock().now() + std::chrono::seconds(seconds.toLongLong());
+            }
+            return reply("", 204);
+        }
+        if (request.method == "DELETE" && path.contains("/training_runs/")) {
+            const auto id = path.mid(path.lastIndexOf('/') + 1).toStdString();
+            std::erase_if(checkpoints,
+                [&](const Checkpoint& checkpoint) { return lastSegment(checkpoint.name) == id; });
+            return reply("", 204);
+        }
+        if (request.method == "PATCH") {
+            const auto patch = decodeDeploymentPatch(
+                body, "min_replica_count,max_replica_count"); // the only one that tests send
+            deployments.front().replicaCount = patch->maxReplicaCount;
+            deployments.front().readyReplicaCount = patch->maxReplicaCount;
+            return reply(encodeDeployment(deployments.front()));
+        }
+        if (path.endsWith(":resume")) {
+            jobs.front().state = JobState::Running;
+            jobs.front().stateText = "JOB_STATE_RUNNING";
+            return reply(encodeJob(jobs.front()));
+        }
+        if (path == "/v1/accounts/local/rlorTrainerJobs") {
+            TrainerJob job = jobs.front();
+            job.name = "accounts/local/rlorTrainerJobs/"
+                + request.target.mid(request.target.lastIndexOf('=') + 1).toStdString();
+            jobs.push_back(job);
+            return reply(encodeJob(job));
         }
         if (request.method == "DELETE") {
             const auto name = path.mid(4).toStdString();

@@ -78,7 +78,7 @@ private Q_SLOTS:
     }
     void cleanup() { m_server.reset(); }
 
-    void unknownAuthorityIsRefusedBeforeTheKeyIsSent()
+    void p041_unknownAuthorityIsRefusedBeforeTheKeyIsSent()
     {
         const auto reply = get();
         QCOMPARE(codeOf(reply), "unreachable"_ba);
@@ -87,17 +87,18 @@ private Q_SLOTS:
         QVERIFY2(message.find("issuer: Desk Test CA") != std::string::npos, message.c_str());
         QCOMPARE(reply.error().unchanged, std::string("Nothing was sent"));
         QVERIFY(reply.error().next.find("CA file") != std::string::npos);
+        QVERIFY(reply.error().next.find("SSL_CERT_FILE") != std::string::npos);
         QVERIFY(m_received.isEmpty());
     }
 
-    void caFileOfTheConnectionIsTrusted()
+    void p041_caFileOfTheConnectionIsTrusted()
     {
         const auto reply = get(dataFile(u"ca.pem"_s).toStdString());
         QVERIFY2(reply, reply ? "" : reply.error().message.c_str());
         QVERIFY(m_received.toLower().contains("x-api-key: fw_secret"));
     }
 
-    void environmentIsHonored()
+    void p041_environmentIsHonored()
     {
         qputenv("SSL_CERT_FILE", dataFile(u"ca.pem"_s).toUtf8());
         QVERIFY(get());
