@@ -316,6 +316,8 @@ std::string encodeTraceEvents(const std::string& title, const std::vector<TraceE
         row["dur"] = std::max<std::int64_t>((event.end - event.begin).count(), 0);
         row["pid"] = title;
         row["tid"] = event.lane;
+        if (!event.detail.empty())
+            row["args"]["detail"] = event.detail;
         body["traceEvents"].push_back(std::move(row));
     }
     return toText(body);

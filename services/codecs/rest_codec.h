@@ -108,6 +108,7 @@ struct TraceEvent
     std::string lane;
     Time begin {};
     Time end {};
+    std::string detail {}; ///< a name, a message; empty: none
 };
 [[nodiscard]] std::string encodeTraceEvents(
     const std::string& title, const std::vector<TraceEvent>& events);

@@ -68,6 +68,7 @@ struct Backend::Parts
     std::unique_ptr<TrainerService> trainer;
     std::unique_ptr<Promoter> promoter;
     std::unique_ptr<GatewayService> gateway;
+    std::unique_ptr<SessionTraces> traces;
     std::unique_ptr<TinkerRest> rest;
     std::unique_ptr<HubRoutes> hub;
     ReadyLine ready;
@@ -102,7 +103,11 @@ Status Backend::Parts::openData(const BackendConfig& config)
     store->removeOrphans();
     standIns = std::make_unique<StandIns>(*store);
     rehearsals = std::make_unique<Rehearsals>(*store, *standIns);
-    store->setStandInMaker([this](const std::string& name) { return standIns->make(name); });
+    store->setStandInMaker([this](const std::string& name) { return standIns->make(name); },
+        [this](const std::string& name) {
+            const auto standIn = standIns->find(name);
+            return standIn ? standInSentence(*standIn) : std::string();
+        });
     const auto kept = standIns->restore();
     if (!kept)
         return kept.error();
@@ -209,8 +214,13 @@ void Backend::Parts::compose(const BackendConfig& config)
         [this](std::chrono::milliseconds delay, std::function<void()> run) {
             server->after(delay, std::move(run));
         });
-    rest = std::make_unique<TinkerRest>(
-        *store, *samplers, loaders, TinkerRest::Config { key, config.http.tls.has_value() });
+    traces = std::make_unique<SessionTraces>(clock);
+    trainer->setNotes([this](const TrainingNote& note) {
+        rehearsals->note(note);
+        traces->note(note);
+    });
+    rest = std::make_unique<TinkerRest>(*store, *samplers, *traces, loaders,
+        TinkerRest::Config { key, config.http.tls.has_value() });
     hub = std::make_unique<HubRoutes>(*store);
     router.add("GET", "/healthz", [](HttpRequest, Responder responder) {
         responder.send(jsonResponse(R"({"status":"ok"})"));

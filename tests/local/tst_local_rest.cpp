@@ -20,7 +20,8 @@ struct RestFixture
 {
     RestFixture()
         : samplers(*files.store)
-        , rest(*files.store, samplers, pool, { "a-key-of-a-test", false })
+        , traces(files.clock)
+        , rest(*files.store, samplers, traces, pool, { "a-key-of-a-test", false })
         , hub(*files.store)
     {
         rest.addRoutes(router);
@@ -67,6 +68,7 @@ struct RestFixture
     desk::check::StoreFolder files;
     desk::local::TaskPool pool { 1 };
     desk::local::SamplingSessions samplers;
+    desk::local::SessionTraces traces;
     desk::local::TinkerRest rest;
     desk::local::HubRoutes hub;
     desk::local::Router router;
@@ -351,12 +353,21 @@ TEST(a_sessions_trace_is_a_file_for_perfetto)
     row.id = "s1";
     CHECK(fixture.files.store->putSession(row).has_value());
     fixture.fillRun("s1:train:0");
+    desk::local::TrainingNote step;
+    step.kind = desk::local::TrainingNote::Kind::Step;
+    step.session = "s1";
+    step.model = "s1:train:0";
+    step.seconds = 0.5;
+    fixture.traces.note(step);
     const auto answer = fixture.call("GET", "/api/v1/sessions/s1/trace_export");
     CHECK(fixture.has(answer, R"({"status":"ready","url":"http://127.0.0.1:1/download/s1/trace)"));
     const auto trace = fixture.call("GET", fixture.linkIn(answer, "url"));
     CHECK_EQUAL(trace.status, 200);
     CHECK(fixture.has(trace, R"("traceEvents":[{"name":"session")"));
-    CHECK(fixture.has(trace, R"("name":"weights/0001","cat":"desk","ph":"X")"));
+    CHECK(fixture.has(trace, R"("name":"save_weights","cat":"desk","ph":"X")"));
+    CHECK(fixture.has(trace, R"("args":{"detail":"weights/0001"})"));
+    CHECK(fixture.has(trace, R"("name":"optim_step","cat":"desk","ph":"X","ts":1795000000500000)"));
+    CHECK(fixture.has(trace, R"("dur":500000)"));
 }
 
 TEST(the_account_answers_for_itself)

@@ -27,6 +27,7 @@ struct TrainingNote
     int loraRank = 0;
     std::int64_t tokens = 0; ///< Forward, Backward
     std::optional<double> loss; ///< Backward: per token with a gradient
+    double seconds = 0; ///< that the call computed
     std::int64_t step = 0; ///< Step: optimizer steps taken
     std::string message; ///< Failed
 };

@@ -37,6 +37,19 @@ namespace {
             + "/" + row.id + "/" + file;
     }
 
+    const char* saveName(CheckpointSpace space)
+    {
+        switch (space) {
+        case CheckpointSpace::State:
+            return "save_weights";
+        case CheckpointSpace::Sampler:
+            return "save_weights_for_sampler";
+        case CheckpointSpace::External:
+            break;
+        }
+        return "save_weights_external";
+    }
+
     HttpResponse fileResponse(std::string bytes, const std::string& name)
     {
         HttpResponse response;
@@ -138,19 +151,21 @@ Result<std::string> TinkerRest::traceOf(const SessionRow& session) const
         return runs.error();
     const auto begin = session.created.value_or(Time {});
     std::vector<TraceEvent> events;
-    events.push_back({ "session", "session", begin, session.lastSeen.value_or(begin) });
+    events.push_back({ "session", "session", begin, session.lastSeen.value_or(begin), {} });
     for (const auto& run : *runs) {
         const auto began = run.created.value_or(begin);
-        events.push_back({ "run", run.id, began, run.lastRequest.value_or(began) });
+        events.push_back({ "run", run.id, began, run.lastRequest.value_or(began), {} });
         auto saves = m_store.checkpointsOfRun(run.id);
         if (!saves)
             return saves.error();
         for (const auto& save : *saves) {
             const auto at = save.record.created.value_or(began);
-            events.push_back({ std::string(spaceWord(save.space)) + "/" + save.id, run.id, at,
-                save.record.updated.value_or(at) });
+            events.push_back({ saveName(save.space), run.id, at, save.record.updated.value_or(at),
+                std::string(spaceWord(save.space)) + "/" + save.id });
         }
     }
+    for (auto& call : m_traces.of(session.id))
+        events.push_back(std::move(call));
     return encodeTraceEvents(session.id, events);
 }
 

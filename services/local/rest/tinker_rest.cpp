@@ -86,10 +86,11 @@ namespace {
 
 } // namespace
 
-TinkerRest::TinkerRest(
-    ObjectStore& store, const SamplingSessions& samplers, TaskPool& pool, const Config& config)
+TinkerRest::TinkerRest(ObjectStore& store, const SamplingSessions& samplers,
+    const SessionTraces& traces, TaskPool& pool, const Config& config)
     : m_store(store)
     , m_samplers(samplers)
+    , m_traces(traces)
     , m_pool(pool)
     , m_signer(config.key)
     , m_isTls(config.isTls)

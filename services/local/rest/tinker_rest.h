@@ -4,6 +4,7 @@
 #include "services/codecs/rest_codec.h"
 #include "services/core/result.h"
 #include "services/local/objects/object_store.h"
+#include "services/local/rest/session_traces.h"
 #include "services/local/rest/signed_url.h"
 #include "services/local/sampling/sampling_sessions.h"
 #include "services/local/server/router.h"
@@ -25,8 +26,8 @@ public:
         std::string key; ///< signs links
         bool isTls = false; ///< links begin with https
     };
-    TinkerRest(
-        ObjectStore& store, const SamplingSessions& samplers, TaskPool& pool, const Config& config);
+    TinkerRest(ObjectStore& store, const SamplingSessions& samplers, const SessionTraces& traces,
+        TaskPool& pool, const Config& config);
     TinkerRest(const TinkerRest&) = delete;
     TinkerRest& operator=(const TinkerRest&) = delete;
 
@@ -82,6 +83,7 @@ private:
 
     ObjectStore& m_store;
     const SamplingSessions& m_samplers;
+    const SessionTraces& m_traces;
     TaskPool& m_pool;
     UrlSigner m_signer;
     bool m_isTls;

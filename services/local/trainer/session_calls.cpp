@@ -24,7 +24,7 @@ void TrainerService::addSessionRoutes(Router& router)
     router.add("GET", "/api/v1/healthz", [this](HttpRequest request, Responder responder) {
         const auto job = jobOf(request);
         if (!job && !request.trainerJob.empty()) // "not ready" is never a 5xx
-            return responder.send(errorResponse(404, job.error().message));
+            return responder.send(detailResponse(404, job.error().message));
         responder.send(jsonResponse(encodeHealthz()));
     });
     // Telemetry holds the client's own headers, keys and tracebacks: accepted, never kept, and for
@@ -83,11 +83,11 @@ void TrainerService::heartbeat(const HttpRequest& request, const Responder& resp
     case SessionTable::State::Live:
         return responder.send(jsonResponse(R"({"type":"session_heartbeat"})"));
     case SessionTable::State::Finished: // ends the client's loop
-        return responder.send(errorResponse(410, "the session " + *id + " has been finished"));
+        return responder.send(detailResponse(410, "the session " + *id + " has been finished"));
     case SessionTable::State::Unknown:
         break;
     }
-    responder.send(errorResponse(404,
+    responder.send(detailResponse(404,
         "the session " + id->substr(0, 100)
             + " is not known: the backend was restarted, or it never was; create a new session"));
 }
@@ -101,7 +101,7 @@ void TrainerService::finishSession(const HttpRequest& request, const Responder& 
     const auto state = m_sessions.finish(id, *end);
     if (state == SessionTable::State::Unknown)
         return responder.send(
-            errorResponse(404, "there is no session " + id.substr(0, 100) + " here"));
+            detailResponse(404, "there is no session " + id.substr(0, 100) + " here"));
     if (state == SessionTable::State::Live) {
         std::vector<ModelPtr> gone;
         {
@@ -149,6 +149,11 @@ void TrainerService::capabilities(const HttpRequest&, const Responder& responder
     for (const auto& row : *models)
         if (row.isBase)
             supported.push_back({ row.model.name, row.model.contextLength, true, true });
+    // By their ids, too: a sampling client asks a hub for the tokenizer of the model's name, and
+    // only a name with at most one slash can be a hub's.
+    for (const auto& row : *models)
+        if (row.isBase && row.folder.rfind("base/stand-in-", 0) != 0)
+            supported.push_back({ row.id, row.model.contextLength, true, true });
     responder.send(jsonResponse(encodeCapabilities(supported)));
 }
 

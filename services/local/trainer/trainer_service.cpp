@@ -21,12 +21,10 @@ namespace {
     // Bodies that wait for their turn; more are told to come back.
     constexpr std::size_t kMaxQueuedBytes = std::size_t { 512 } << 20;
     constexpr auto kLongWait = std::chrono::seconds(20);
-    /// Keeps the saves of clients that came by the plain address and are no tinker.
-    constexpr const char* kDirectJob = "direct";
 
     HttpResponse comeBack(const std::string& why)
     {
-        auto response = errorResponse(429, why);
+        auto response = detailResponse(429, why);
         response.headers.push_back({ "Retry-After", "1" });
         return response;
     }
@@ -35,7 +33,10 @@ namespace {
 
 bool isPlainTinker(const HttpRequest& request) noexcept
 {
-    return request.header("x-stainless-package-version").substr(0, 2) == "0.";
+    // The Fireworks SDK 1.2.3 says 0.23.0 too; tinker's own client takes no other keys than these.
+    const auto key = request.header("X-Api-Key");
+    return request.header("x-stainless-package-version").substr(0, 2) == "0."
+        && (key.substr(0, 4) == "tml-" || key.substr(0, 3) == "eyJ");
 }
 
 bool isFireworksSdk(const HttpRequest& request) noexcept
@@ -51,7 +52,7 @@ bool isNewTinker(const HttpRequest& request) noexcept
 
 HttpResponse trainerError(const Error& error)
 {
-    return errorResponse(httpStatusFor(error.code), wireMessage(error));
+    return detailResponse(httpStatusFor(error.code), wireMessage(error));
 }
 
 Error trainerUsage(std::string message, std::string next)
@@ -194,9 +195,11 @@ Result<std::string> TrainerService::jobForModel(const HttpRequest& request, cons
                     + ", not " + model.baseModel,
                 "create the model with the job's base model");
         const int rank = model.lora ? model.lora->rank : 0;
-        if (!model.isBaseOnly && job->job.loraRank > 0 && rank != job->job.loraRank)
+        if (!model.isBaseOnly && job->job.loraRank > 0 && (rank == 0 || rank > job->job.loraRank))
+            // The job's rank is a capacity: services with max_lora_rank hold several below it.
             return trainerUsage("the trainer job " + job->id + " trains adapters of rank "
-                    + std::to_string(job->job.loraRank) + ", not of rank " + std::to_string(rank),
+                    + std::to_string(job->job.loraRank) + " at most, not of rank "
+                    + std::to_string(rank),
                 "create the model with the job's rank");
         return job->id;
     }
@@ -266,7 +269,7 @@ void TrainerService::submit(
     if (ticket.isFull)
         return responder.send(comeBack("too many results wait to be fetched"));
     if (ticket.isOtherRequest)
-        return responder.send(errorResponse(400,
+        return responder.send(detailResponse(400,
             "sequence number " + std::to_string(what.sequence) + " of model " + what.modelId
                 + " was used for another request"));
     const auto answer = [&] {
@@ -317,6 +320,7 @@ Result<FutureResult> TrainerService::runCall(
             if (!taken)
                 return Error { Error::Code::Canceled, "the model was ended", "nothing was computed",
                     {}, {} };
+            model.callBegan = std::chrono::steady_clock::now();
             return call(model, stop);
         }
         return call(model, stop);
@@ -340,6 +344,10 @@ void TrainerService::note(TrainingNote::Kind kind, const LiveModel& model,
     told.job = model.job;
     told.baseModel = model.baseModel;
     told.loraRank = model.lora ? model.lora->rank : 0;
+    if (kind != TrainingNote::Kind::Opened && model.callBegan.time_since_epoch().count() > 0)
+        told.seconds =
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - model.callBegan)
+                .count();
     if (fill)
         fill(told);
     m_notes(told);

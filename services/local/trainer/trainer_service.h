@@ -69,6 +69,7 @@ private:
         std::string baseFolder; ///< of the base's row
         std::optional<LoraSettings> lora; ///< nullopt: full parameters, or base only
         bool isBaseOnly = false;
+        std::chrono::steady_clock::time_point callBegan; ///< worker's thread only
         bool isTrained = false; ///< a step was taken or an adapter loaded; worker's thread only
         std::unique_ptr<Engine> engine; ///< used by the worker's thread only
         std::unique_ptr<ModelWorker> worker;
@@ -168,6 +169,8 @@ private:
     bool m_isStopping = false;
 };
 
+/// Keeps the saves of clients that came by the plain address and are no tinker.
+inline constexpr const char* kDirectJob = "direct";
 /// Plain tinker wants paths of its scheme, the Fireworks SDK and our own client bare names
 /// (protocol/README.md).
 [[nodiscard]] bool isPlainTinker(const HttpRequest& request) noexcept;
