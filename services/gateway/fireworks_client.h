@@ -138,6 +138,8 @@ private:
     template <class T>
     QFuture<Result<T>> call(std::string pathTail, const char* collection, HttpRequest request,
         std::function<Result<T>(const HttpReply&)> decode);
+    [[nodiscard]] QFuture<Result<LongOperation>> readOperation(
+        const std::string& operationName, int attempts);
     void sendPromotion(std::shared_ptr<Errand<Model>> errand, PromoteParameters parameters,
         Promote request, Progress progress);
     [[nodiscard]] QFuture<Status> changeCheckpoint(const Checkpoint& checkpoint, const char* method,

@@ -152,7 +152,7 @@ struct FireworksClient::Follow : std::enable_shared_from_this<FireworksClient::F
         if (sinceStart.hasExpired(policy.total.count()))
             return giveUp({});
         errand.lock()->after(pause(), [self = shared_from_this(), seen, model] {
-            self->end()->await(self->client.getOperation(seen.name),
+            self->end()->await(self->client.readOperation(seen.name, 1),
                 [self, seen, model](const Result<LongOperation>& now) {
                     if (!now)
                         return self->endure(
@@ -319,7 +319,15 @@ QFuture<Result<Model>> FireworksClient::waitForModel(const std::string& model, P
 
 QFuture<Result<LongOperation>> FireworksClient::getOperation(const std::string& operationName)
 {
+    return readOperation(operationName, HttpRequest().maxAttempts);
+}
+
+/// Who polls sees every failure and waits by itself.
+QFuture<Result<LongOperation>> FireworksClient::readOperation(
+    const std::string& operationName, int attempts)
+{
     auto request = getRequest(m_http, "/v1/" + operationName, {}, "read the operation");
+    request.maxAttempts = attempts;
     return replyAs<LongOperation>(
         m_http.send(std::move(request)), this, decodedBy(decodeOperation));
 }

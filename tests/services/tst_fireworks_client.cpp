@@ -199,8 +199,9 @@ private Q_SLOTS:
             [&](const std::string& text) { heard.append(QByteArray::fromStdString(text)); }));
         QVERIFY(model);
         QCOMPARE(model->name, std::string("accounts/local/models/math-v1"));
-        QCOMPARE(
-            heard.join('|'), "accepted accounts/local/operations/promote-81|copying|verifying"_ba);
+        QCOMPARE(heard.join('|'),
+            "accepted accounts/local/operations/promote-81|copying|Could not read the operation: "
+            "busy (HTTP 503)|copying|verifying"_ba);
         const auto& sent = m_server->seen().first();
         QCOMPARE(sent.method, "POST"_ba);
         QCOMPARE(sent.target, QByteArray(kPromotePath));
