@@ -41,6 +41,7 @@ public:
         return request(m_port, method, target, body, "X-Api-Key: " + m_key + "\r\n" + headers);
     }
     std::uint16_t port() const { return m_port; }
+    const std::string& key() const { return m_key; }
 
     static std::string accountPath(const std::string& rest) { return "/v1/accounts/local" + rest; }
     static std::string trainerPath(const std::string& job, const std::string& rest)

@@ -23,12 +23,12 @@ namespace {
 
     HttpResponse samplingError(const Error& error)
     {
-        return errorResponse(httpStatusFor(error.code), wireMessage(error));
+        return detailResponse(httpStatusFor(error.code), wireMessage(error));
     }
 
     HttpResponse tooManySamples(const std::string& message)
     {
-        auto response = errorResponse(429, message);
+        auto response = detailResponse(429, message);
         response.headers.push_back({ "Retry-After", "1" });
         return response;
     }
@@ -192,7 +192,7 @@ void SamplingService::submit(const std::string& body, const Responder& responder
         return responder.send(
             tooManySamples("too many results wait for their clients; send it again"));
     if (ticket.isOtherRequest)
-        return responder.send(errorResponse(400,
+        return responder.send(detailResponse(400,
             "seq_id " + std::to_string(wanted->seqId) + " of " + wanted->samplingSessionId
                 + " was used for another request; nothing was sampled"));
     SampleTicket answer;

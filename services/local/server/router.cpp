@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "services/local/server/router.h"
 
+#include "services/codecs/error_codec.h"
 #include "services/codecs/trainer_codec.h"
 
 #include <algorithm>
@@ -92,12 +93,13 @@ void Router::route(HttpRequest request, Responder responder) const
         if (allowed.find(route.method) == std::string::npos)
             allowed += (allowed.empty() ? "" : ", ") + route.method;
     }
+    const bool isTrainers = !request.segments.empty() && request.segments.front() == "api";
+    const auto refusal = isTrainers ? detailResponse : errorResponse;
     if (allowed.empty()) {
-        responder.send(errorResponse(404, "there is no " + request.path() + " here"));
+        responder.send(refusal(404, "there is no " + request.path() + " here"));
         return;
     }
-    auto response =
-        errorResponse(405, request.path() + " does not take " + request.method + " requests");
+    auto response = refusal(405, request.path() + " does not take " + request.method + " requests");
     response.headers.push_back({ "Allow", allowed });
     responder.send(std::move(response));
 }
@@ -116,6 +118,14 @@ void liftTrainerPrefix(HttpRequest& request)
 }
 
 HttpResponse errorResponse(int status, std::string_view message)
+{
+    HttpResponse response;
+    response.status = status;
+    response.body = encodeError(status, message);
+    return response;
+}
+
+HttpResponse detailResponse(int status, std::string_view message)
 {
     HttpResponse response;
     response.status = status;

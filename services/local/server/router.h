@@ -53,6 +53,8 @@ void liftTrainerPrefix(HttpRequest& request);
 
 /// Error answer in the shape that every client reads.
 [[nodiscard]] HttpResponse errorResponse(int status, std::string_view message);
+/// The same for routes of a trainer, whose clients show its "detail".
+[[nodiscard]] HttpResponse detailResponse(int status, std::string_view message);
 /// 200 with a JSON body.
 [[nodiscard]] HttpResponse jsonResponse(std::string body);
 

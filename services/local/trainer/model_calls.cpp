@@ -140,7 +140,7 @@ void TrainerService::createModel(const HttpRequest& request, const Responder& re
     const auto ticket = futures.submit(
         "create/" + wanted->sessionId, wanted->modelSeqId, std::hash<std::string> {}(request.body));
     if (ticket.isFull)
-        return responder.send(errorResponse(503, "too many results wait to be fetched"));
+        return responder.send(detailResponse(503, "too many results wait to be fetched"));
     const auto modelId = wanted->sessionId + ":train:" + std::to_string(wanted->modelSeqId);
     const auto answer = [&] {
         responder.send(jsonResponse(encodeFutureRef({ ticket.requestId, modelId })));
@@ -262,7 +262,7 @@ void TrainerService::createFromSave(
     const auto ticket = futures.submit(
         "create/" + wanted.sessionId, wanted.modelSeqId, std::hash<std::string> {}(request.body));
     if (ticket.isFull)
-        return responder.send(errorResponse(503, "too many results wait to be fetched"));
+        return responder.send(detailResponse(503, "too many results wait to be fetched"));
     const auto modelId = wanted.sessionId + ":train:" + std::to_string(wanted.modelSeqId);
     const auto answer = [&] {
         responder.send(jsonResponse(encodeFutureRef({ ticket.requestId, modelId })));
@@ -277,7 +277,10 @@ void TrainerService::createFromSave(
         return refuse(status.error());
     if (auto status = checkOptimizer(wanted.optimizerType); !status)
         return refuse(status.error());
-    auto source = resolveSave(wanted.path, request.trainerJob);
+    auto ownJob = m_sessions.jobOf(wanted.sessionId);
+    if (const auto row = jobOf(request); row && ownJob.empty())
+        ownJob = row->id;
+    auto source = resolveSave(wanted.path, ownJob.empty() ? kDirectJob : ownJob);
     if (!source)
         return refuse(source.error());
     const auto& row = source->row;
@@ -357,7 +360,7 @@ void TrainerService::unloadModel(const HttpRequest& request, const Responder& re
         return responder.send(trainerError(id.error()));
     const auto ticket = m_parts.futures.submit("unload/" + *id, 0, 0);
     if (ticket.isFull)
-        return responder.send(errorResponse(503, "too many results wait to be fetched"));
+        return responder.send(detailResponse(503, "too many results wait to be fetched"));
     ModelPtr model;
     {
         const std::scoped_lock lock(m_mutex);

@@ -72,13 +72,12 @@ void TrainerService::saveWeights(const HttpRequest& request, const Responder& re
     if (!wire)
         return responder.send(trainerError(wire.error()));
     const bool isTinker = isPlainTinker(request);
-    const bool isStrict = isNewTinker(request);
     submit(request, responder, { wire->modelId, wire->seqId, true, false },
-        [this, save = *wire, isTinker, isStrict](
+        [this, save = *wire, isTinker](
             LiveModel& model, const std::stop_token&) -> Result<FutureResult> {
             if (auto status = checkSaveName(save.path, "a save"); !status)
                 return status.error();
-            if (auto status = checkTtl(save.ttlSeconds, isStrict); !status)
+            if (auto status = checkTtl(save.ttlSeconds, isTinker); !status)
                 return status.error();
             if (model.isBaseOnly)
                 return trainerUsage("the model " + model.id + " is for forward passes only",
@@ -104,7 +103,7 @@ void TrainerService::saveForSampler(const HttpRequest& request, const Responder&
     auto wire = decodeSaveForSampler(request.body);
     if (!wire)
         return responder.send(trainerError(wire.error()));
-    const bool isStrict = isNewTinker(request);
+    const bool isStrict = isPlainTinker(request);
     submit(request, responder, { wire->modelId, wire->seqId, true, false },
         [this, save = *wire, isStrict](
             LiveModel& model, const std::stop_token&) -> Result<FutureResult> {
@@ -266,7 +265,7 @@ void TrainerService::loadWeights(const HttpRequest& request, const Responder& re
 
 void TrainerService::listCheckpoints(const HttpRequest& request, const Responder& responder)
 {
-    std::string job = "direct";
+    std::string job = kDirectJob;
     if (const auto row = jobOf(request))
         job = row->id;
     else if (!request.trainerJob.empty() || !m_parts.store.job(job))

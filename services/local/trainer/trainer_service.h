@@ -16,6 +16,7 @@
 #include "services/local/trainer/turn_gate.h"
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>

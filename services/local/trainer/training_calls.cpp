@@ -101,8 +101,11 @@ void TrainerService::optimStep(const HttpRequest& request, const Responder& resp
     auto wire = decodeOptimStep(request.body);
     if (!wire)
         return responder.send(trainerError(wire.error()));
+    // tinker-cookbook merges these names into its rows, which have a step of their own.
+    const bool isTinker = isPlainTinker(request);
     submit(request, responder, { wire->modelId, wire->seqId, true, true },
-        [this, step = *wire](LiveModel& model, const std::stop_token&) -> Result<FutureResult> {
+        [this, step = *wire, isTinker](
+            LiveModel& model, const std::stop_token&) -> Result<FutureResult> {
             if (model.isBaseOnly)
                 return trainerUsage("the model " + model.id + " is for forward passes only",
                     "create a model without base_only");
@@ -117,7 +120,7 @@ void TrainerService::optimStep(const HttpRequest& request, const Responder& resp
             model.isTrained = true;
             note(TrainingNote::Kind::Step, model,
                 [&](TrainingNote& told) { told.step = result->step; });
-            auto json = toWireOptim(*result, step.adam.gradNormMetrics);
+            auto json = toWireOptim(*result, step.adam.gradNormMetrics, !isTinker);
             if (!json)
                 return json.error();
             return FutureResult { *std::move(json), {} };

@@ -184,12 +184,14 @@ GradNormalization toEngineNormalization(GradAccNormalization normalization)
     return GradNormalization::None;
 }
 
-Result<std::string> toWireOptim(const OptimResult& result, const std::string& gradNormMetrics)
+Result<std::string> toWireOptim(
+    const OptimResult& result, const std::string& gradNormMetrics, bool withStep)
 {
     desk::OptimResult wire;
     wire.metrics["grad_norm"] = result.gradNorm;
     wire.metrics["lr"] = result.learningRate;
-    wire.metrics["step"] = static_cast<double>(result.step);
+    if (withStep)
+        wire.metrics["step"] = static_cast<double>(result.step);
     wire.metrics["changed_parameters"] = static_cast<double>(result.changedParameters);
     if (gradNormMetrics == "basic" || gradNormMetrics == "detailed") {
         wire.metrics["grad_norm_rms"] = result.gradNormRms;

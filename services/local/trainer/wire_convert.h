@@ -24,7 +24,7 @@ namespace desk::local {
 [[nodiscard]] AdamParams toEngineAdam(const desk::AdamParams& params);
 [[nodiscard]] GradNormalization toEngineNormalization(GradAccNormalization normalization);
 [[nodiscard]] Result<std::string> toWireOptim(
-    const OptimResult& result, const std::string& gradNormMetrics);
+    const OptimResult& result, const std::string& gradNormMetrics, bool withStep);
 
 /// The future category of an error: "user" when the request was at fault, else "server".
 [[nodiscard]] std::string futureCategory(const Error& error);
