@@ -38,7 +38,7 @@ namespace {
         Json raw;
         raw["prompt_fragments"] = Json::array();
         raw["prompt_token_ids"] = choice.promptTokenIds;
-        raw["completion"] = choice.text;
+        raw["completion"] = choice.rawText.empty() ? choice.text : choice.rawText;
         raw["completion_token_ids"] = choice.completionTokenIds;
         return raw;
     }
@@ -221,6 +221,9 @@ namespace {
         if (const auto* raw = findField(row, { "raw_output" }); raw != nullptr) {
             choice.promptTokenIds = idsOf(*raw, "prompt_token_ids");
             choice.completionTokenIds = idsOf(*raw, "completion_token_ids");
+            choice.rawText = readText(*raw, { "completion" });
+            if (choice.rawText == choice.text)
+                choice.rawText.clear();
         }
         if (findField(row, { "token_ids" }) != nullptr)
             choice.tokenIds = idsOf(row, "token_ids");
@@ -325,6 +328,7 @@ namespace {
         if (!part.completionTokenIds.empty() || !part.promptTokenIds.empty()) {
             into.completionTokenIds = std::move(part.completionTokenIds);
             into.promptTokenIds = std::move(part.promptTokenIds);
+            into.rawText = part.rawText;
         }
         if (part.logprobsForm != LogprobsForm::None)
             into.logprobsForm = part.logprobsForm;
@@ -430,9 +434,12 @@ Result<Completion> decodeCompletionStream(std::string_view body)
         [](const auto& a, const auto& b) { return a.index < b.index; });
     if (whole.choices.empty())
         return malformed("The stream has no choices");
-    for (const auto& choice : whole.choices)
+    for (auto& choice : whole.choices) {
         if (choice.finishReason.empty())
             return malformed("The stream was cut off before a finish reason");
+        if (choice.rawText == choice.text)
+            choice.rawText.clear();
+    }
     return whole;
 }
 

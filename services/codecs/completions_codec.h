@@ -93,6 +93,8 @@ struct CompletionChoice
     /// return_token_ids: on the choice itself.
     std::optional<std::vector<std::int64_t>> tokenIds;
     std::optional<std::vector<std::int64_t>> choicePromptTokenIds;
+    /// `completion` of raw_output; empty: the same as text. A stream ends with the whole one.
+    std::string rawText;
     bool operator==(const CompletionChoice&) const = default;
 };
 
