@@ -14,7 +14,7 @@
 #include <QTimer>
 
 #include <charconv>
-#include <csignal>
+#include <set>
 
 using namespace Qt::StringLiterals;
 
@@ -22,7 +22,8 @@ namespace desk {
 namespace {
 
     constexpr const char* kRehearsals = "/local/v1/rehearsals";
-    constexpr int kRenewMs = 10'000; // the backend forgets a rehearsal after a minute
+    /// The backend forgets a rehearsal after a minute; a new stand-in is to be said at once.
+    constexpr int kRenewMs = 2'000;
 
     /// NAME=SIZE of --stand-in.
     Result<std::pair<std::string, std::uint64_t>> standInOf(const std::string& text)
@@ -134,7 +135,7 @@ namespace {
         void run()
         {
             const auto& command = m_ctl.options().names;
-            const auto label =
+            const QString label =
                 u"rehearsal-"_s + QFileInfo(QString::fromStdString(command.back())).baseName();
             m_runDir = newRunDirectory(m_profile, label);
             const auto hub = QString(m_profile.cacheDir + u"/rehearsal-hub"_s);
@@ -179,7 +180,19 @@ namespace {
         }
         void renew()
         {
-            onFinished(m_http->send(recordRequest("GET")), this, [](const Result<HttpReply>&) {});
+            onFinished(
+                m_http->send(recordRequest("GET")), this, [this](const Result<HttpReply>& reply) {
+                    if (const auto record = reply ? decodeRehearsal(reply->body.toStdString())
+                                                  : Result<RehearsalRecord>(reply.error()))
+                        sayStandIns(*record);
+                });
+        }
+
+        void sayStandIns(const RehearsalRecord& record)
+        {
+            for (const auto& standIn : record.standIns)
+                if (m_said.insert(standIn.name).second)
+                    m_ctl.warn(standInSentence(standIn));
         }
 
         void finish(int exitCode)
@@ -221,8 +234,7 @@ namespace {
             m_report.cost = costOf(m_report.record, m_ctl.clock().now());
             const bool clean = isClean(m_report);
             const auto json = encodeRehearsalReport(m_report, clean);
-            for (const auto& standIn : m_report.record.standIns)
-                m_ctl.warn(standInSentence(standIn));
+            sayStandIns(m_report.record);
             if (const Status kept = writeReport(QString(m_runDir + u"/rehearsal.json"_s), json);
                 !kept)
                 m_ctl.warn(kept.error().message);
@@ -248,6 +260,7 @@ namespace {
         std::string m_url;
         QTemporaryDir m_shim;
         QString m_runDir;
+        std::set<std::string> m_said; // stand-ins
         QTimer m_renew;
         QElapsedTimer m_clock;
         QProcess m_process;

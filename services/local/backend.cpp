@@ -5,6 +5,7 @@
 #include "services/core/resource_name.h"
 #include "services/local/gateway/base_models.h"
 #include "services/local/gateway/gateway_service.h"
+#include "services/local/gateway/idle_jobs.h"
 #include "services/local/gateway/promoter.h"
 #include "services/local/objects/data_lock.h"
 #include "services/local/objects/files.h"
@@ -67,6 +68,7 @@ struct Backend::Parts
     std::unique_ptr<SnapshotWriter> writer;
     std::unique_ptr<TrainerService> trainer;
     std::unique_ptr<Promoter> promoter;
+    std::unique_ptr<IdleJobs> idle;
     std::unique_ptr<GatewayService> gateway;
     std::unique_ptr<SessionTraces> traces;
     std::unique_ptr<TinkerRest> rest;
@@ -149,6 +151,7 @@ void Backend::Parts::handle(HttpRequest request, Responder responder)
     logLine(LogLevel::Debug, request.method + " " + path);
     const auto effect = faults->next(request.method, path);
     request.faultReplica = effect.replica;
+    idle->note(request);
     if (const auto owner = rehearsals->ownerOf(request); !owner.empty())
         responder = rehearsals->observe(owner, request, std::move(responder));
     if (effect.dropsReply)
@@ -157,7 +160,9 @@ void Backend::Parts::handle(HttpRequest request, Responder responder)
                    shared = std::make_shared<HttpRequest>(std::move(request))] {
         if (!effect.status)
             return router.route(std::move(*shared), responder);
-        auto response = errorResponse(*effect.status, "an injected fault");
+        HttpResponse response;
+        response.status = *effect.status;
+        response.body = effect.body;
         if (effect.retryAfter)
             response.headers.push_back({ "Retry-After", std::to_string(*effect.retryAfter) });
         responder.send(std::move(response));
@@ -206,12 +211,16 @@ void Backend::Parts::compose(const BackendConfig& config)
     writer = std::make_unique<SnapshotWriter>(
         *store, [this](const std::string& job) { return serving->confirmedIdentity(job); });
     trainer = std::make_unique<TrainerService>(TrainerParts { *store, *writer, *futures, *samplers,
-        parsers, std::make_shared<ThreadPool>(config.threads) });
+        parsers, std::make_shared<ThreadPool>(config.threads), config.trainers });
     samplers->setCheckOwner(
         [this](const std::string& session) { return trainer->checkSession(session); });
     promoter = std::make_unique<Promoter>(*store, loaders);
-    gateway = std::make_unique<GatewayService>(*store, *trainer, *serving, *promoter, loaders,
-        [this](std::chrono::milliseconds delay, std::function<void()> run) {
+    idle =
+        std::make_unique<IdleJobs>(*store, [this](const std::string& job, const std::string& why) {
+            trainer->dropModelsOf(job, "the trainer job " + job + " was " + why);
+        });
+    gateway = std::make_unique<GatewayService>(*store, *trainer, *serving, *promoter, *idle,
+        loaders, [this](std::chrono::milliseconds delay, std::function<void()> run) {
             server->after(delay, std::move(run));
         });
     traces = std::make_unique<SessionTraces>(clock);
@@ -239,7 +248,10 @@ void Backend::Parts::sweep()
 {
     futures->sweep();
     rehearsals->expire(std::chrono::steady_clock::now());
-    loaders.post([this] { store->removeExpired(); });
+    loaders.post([this] {
+        store->removeExpired();
+        idle->expire();
+    });
     server->after(kSweepInterval, [this] { sweep(); });
 }
 

@@ -60,8 +60,10 @@ namespace {
         if (sampler < 0)
             out.push_back({ "nothing_promotable", true,
                 model.id + " trained " + trained
-                    + " and left nothing that can be promoted to a model",
-                "save with save_weights_for_sampler_ext(name, checkpoint_type=\"base\")" });
+                    + " and left no weights that outlast its session or could be promoted",
+                "save the weights under a name after the last step: "
+                "save_weights_for_sampler_ext(name, checkpoint_type=\"base\"), or "
+                "save_weights_for_sampler(name) of tinker" });
         else if (sampler == 0)
             out.push_back({ "only_untrained_promotable", true,
                 "the only promotable checkpoint of " + model.id
@@ -194,6 +196,8 @@ RehearsalCost costOf(const RehearsalRecord& record, Time ended)
 {
     RehearsalCost cost;
     for (const auto& job : record.jobs) {
+        if (isImplicit(record, job))
+            continue;
         auto from = job.created;
         if (from && record.began && *from < *record.began)
             from = record.began; // what was there before is not the script's

@@ -98,7 +98,9 @@ public:
     [[nodiscard]] Result<std::vector<ModelRow>> models() const; ///< base models first
     /// Makes what plays a base model that is not here; NotFound where nothing may play it.
     using StandInMaker = std::function<Result<ModelRow>(const std::string& name)>;
-    void setStandInMaker(StandInMaker maker); ///< before anything is served
+    /// Before anything is served. `note` says what a name is played by, for the status of jobs;
+    /// empty text for a model that is what it says.
+    void setStandInMaker(StandInMaker maker, std::function<std::string(const std::string&)> note);
     /// The model that a client names: accounts/<this account>/models/<id>, its bare id, or a name
     /// of somebody else's ("Qwen/Qwen3-8B", accounts/fireworks/models/…) that a stand-in has or
     /// gets now.
@@ -175,6 +177,7 @@ private:
     std::filesystem::path m_objects;
     std::string m_account;
     StandInMaker m_standIns;
+    std::function<std::string(const std::string&)> m_standInNote;
     const Clock& m_clock;
 };
 

@@ -7,9 +7,11 @@
 
 namespace desk::local {
 
-void ObjectStore::setStandInMaker(StandInMaker maker)
+void ObjectStore::setStandInMaker(
+    StandInMaker maker, std::function<std::string(const std::string&)> note)
 {
     m_standIns = std::move(maker);
+    m_standInNote = std::move(note);
 }
 
 Result<ModelRow> ObjectStore::namedModel(const std::string& name) const

@@ -79,11 +79,14 @@ std::optional<CheckpointSpace> spaceFrom(std::string_view word) noexcept
 Status ObjectStore::addJob(const JobRow& row)
 {
     const auto& job = row.job;
+    auto message = job.statusMessage;
+    if (message.empty() && m_standInNote)
+        message = m_standInNote(job.baseModel);
     const std::scoped_lock lock(m_mutex);
     auto added =
         m_database->run("INSERT INTO jobs VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,NULL,?13)",
-            { row.id, job.displayName, std::string(toString(job.state)), job.statusMessage,
-                job.baseModel, std::int64_t { job.loraRank }, sqlOptional(job.learningRate),
+            { row.id, job.displayName, std::string(toString(job.state)), message, job.baseModel,
+                std::int64_t { job.loraRank }, sqlOptional(job.learningRate),
                 sqlOptional(job.maxContextLength), sqlTime(job.created.value_or(m_clock.now())),
                 sqlOptional(job.completed), job.createdBy, job.hotLoadDeploymentId, job.json });
     if (added)

@@ -78,6 +78,8 @@ public:
     void send(HttpResponse response) override
     {
         m_owner.answered(m_id, m_call, response.status, response.body);
+        if (response.status == 200 && endsWith(m_call.path, "/create_session"))
+            m_owner.announce(m_id, response.body);
         m_next.send(std::move(response));
     }
     void drop() override { m_next.drop(); }
@@ -251,6 +253,21 @@ void Rehearsals::answered(
         ++same->count;
     else if (rehearsal.refusals.size() < kMostEntries)
         rehearsal.refusals.push_back({ call.method, call.path, status, std::move(message), 1 });
+}
+
+void Rehearsals::announce(const std::string& id, std::string& body)
+{
+    auto session = decodeSessionCreated(body);
+    if (!session)
+        return;
+    session->infoMessage = "Rehearsal on the local backend of Trainer Desk: nothing is paid for. "
+                           "A model that it does not have is played by a small stand-in";
+    const std::scoped_lock lock(m_mutex);
+    if (const auto at = m_rehearsals.find(id); at != m_rehearsals.end())
+        for (const auto& name : at->second.standIns)
+            if (const auto standIn = m_standIns.find(name))
+                session->infoMessage += "; " + standInSentence(*standIn);
+    body = encodeSessionCreated(*session);
 }
 
 void Rehearsals::learnNames(Rehearsal& rehearsal, const Call& call, const std::string& body)

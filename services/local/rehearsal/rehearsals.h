@@ -70,6 +70,8 @@ private:
 
     void begin(const HttpRequest& request, const Responder& responder);
     void answered(const std::string& id, const Call& call, int status, const std::string& body);
+    /// Lets the SDK say in its own log that this is a rehearsal.
+    void announce(const std::string& id, std::string& body);
     void learnNames(Rehearsal& rehearsal, const Call& call, const std::string& body);
     [[nodiscard]] static Call summaryOf(const HttpRequest& request);
     [[nodiscard]] RehearsalRecord recordOf(const Rehearsal& rehearsal) const;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A LoRA run as tinker's documentation writes it, tokenizer included. Its one mistake: no state is saved."""
+"""A LoRA run as tinker's documentation writes it, tokenizer included. Its mistakes: no state is saved, and the weights
+were saved for this session only."""
 
 import tinker
 from tinker import types
