@@ -88,6 +88,14 @@ namespace {
         return text.empty() ? "none" : text;
     }
 
+    const LossKey* findKey(const LossEntry& entry, std::string_view name)
+    {
+        for (const LossKey& key : entry.keys)
+            if (name == key.name)
+                return &key;
+        return nullptr;
+    }
+
     std::string shortened(std::string_view text)
     {
         return std::string(text.substr(0, 64));
@@ -167,16 +175,14 @@ Result<Loss> lossFrom(std::string_view name, const std::map<std::string, double>
             return lossUsage("loss_fn_config 'target_logprob_support' is '" + shortened(text)
                     + "'; only full_vocabulary is computed here",
                 "Leave it out");
-        const auto known = std::find_if(entry->keys.begin(), entry->keys.end(),
-            [&](const LossKey& candidate) { return key == candidate.name; });
-        if (known != entry->keys.end())
+        const LossKey* known = findKey(*entry, key);
+        if (known != nullptr)
             return lossUsage("loss_fn_config '" + key + "' must be a number", "Send a number");
         return unknownKey(*entry, key);
     }
     for (const auto& [key, value] : config) {
-        const auto known = std::find_if(entry->keys.begin(), entry->keys.end(),
-            [&](const LossKey& candidate) { return key == candidate.name; });
-        if (known == entry->keys.end())
+        const LossKey* known = findKey(*entry, key);
+        if (known == nullptr)
             return unknownKey(*entry, key);
         if (!(value >= known->low) || !(value <= known->high))
             return lossUsage("loss_fn_config '" + key + "' must be a number from "
