@@ -28,9 +28,9 @@ namespace {
         Int32 = 3,
         Bfloat16 = 4
     };
-    constexpr std::size_t kMaxName = 1'024; // of keys, losses, model ids
-    constexpr std::size_t kMaxEntries = 4'096; // of a map
-    constexpr std::size_t kMaxText = 65'536;
+    constexpr std::size_t kMaxProtoName = 1'024; // of keys, losses, model ids
+    constexpr std::size_t kMaxProtoEntries = 4'096; // of a map
+    constexpr std::size_t kMaxProtoText = 65'536;
 
     std::string protoText(pbf_reader& reader, std::size_t limit)
     {
@@ -235,7 +235,7 @@ namespace {
         pbf_reader value;
         while (entry.next()) {
             if (entry.tag() == 1)
-                name = protoText(entry, kMaxName);
+                name = protoText(entry, kMaxProtoName);
             else if (entry.tag() == 2)
                 value = entry.get_message();
             else
@@ -244,7 +244,7 @@ namespace {
         auto tensor = protoTensor(value, budget, what + ", " + name.substr(0, 100));
         if (!tensor)
             return tensor.error();
-        if (datum.lossInputs.size() >= kMaxEntries)
+        if (datum.lossInputs.size() >= kMaxProtoEntries)
             return badTensor(what + " has more than 4096 tensors");
         datum.lossInputs[name] = *std::move(tensor);
         return done();
@@ -281,7 +281,7 @@ namespace {
         entry.number = 0.0; // proto3 leaves zeros out
         while (reader.next()) {
             if (reader.tag() == 1) {
-                entry.key = protoText(reader, kMaxName);
+                entry.key = protoText(reader, kMaxProtoName);
             } else if (reader.tag() == 2 && !isSecondForm) {
                 entry.number = reader.get_double();
             } else if (reader.tag() == 2) {
@@ -291,7 +291,7 @@ namespace {
                         entry.number = value.get_double();
                         entry.text.reset();
                     } else if (value.tag() == 2) {
-                        entry.text = protoText(value, kMaxText);
+                        entry.text = protoText(value, kMaxProtoText);
                         entry.number.reset();
                     } else {
                         value.skip();
@@ -331,7 +331,7 @@ namespace {
         while (reader.next()) {
             switch (reader.tag()) {
             case 1:
-                request.modelId = protoText(reader, kMaxName);
+                request.modelId = protoText(reader, kMaxProtoName);
                 break;
             case 2:
                 request.seqId = reader.get_int32();
@@ -341,11 +341,11 @@ namespace {
                     return status.error();
                 break;
             case 4:
-                request.lossFn = protoText(reader, kMaxName);
+                request.lossFn = protoText(reader, kMaxProtoName);
                 break;
             case 5:
             case 7: {
-                if (++entries > kMaxEntries)
+                if (++entries > kMaxProtoEntries)
                     return badTensor("The forward pass has more than 4096 loss options");
                 const bool isSecond = reader.tag() == 7;
                 auto entry = configEntry(reader.get_message(), isSecond);
@@ -556,7 +556,7 @@ namespace {
                 pbf_reader value;
                 while (entry.next()) {
                     if (entry.tag() == 1)
-                        name = protoText(entry, kMaxName);
+                        name = protoText(entry, kMaxProtoName);
                     else if (entry.tag() == 2)
                         value = entry.get_message();
                     else
@@ -598,11 +598,11 @@ namespace {
         pbf_reader reader(bytes.data(), bytes.size());
         while (reader.next()) {
             if (reader.tag() == 1) {
-                result.outputType = protoText(reader, kMaxName);
+                result.outputType = protoText(reader, kMaxProtoName);
             } else if (reader.tag() == 2) {
                 if (auto status = readRecord(reader.get_message(), result.outputs); !status)
                     return status.error();
-            } else if (reader.tag() == 3 && result.metrics.size() < kMaxEntries) {
+            } else if (reader.tag() == 3 && result.metrics.size() < kMaxProtoEntries) {
                 auto entry = configEntry(reader.get_message(), false);
                 result.metrics[entry.key] = *entry.number;
             } else {

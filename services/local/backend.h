@@ -6,6 +6,7 @@
 #include "services/core/result.h"
 #include "services/local/server/http_server.h"
 #include "services/local/trainer/future_table.h"
+#include "services/local/trainer/trainer_limits.h"
 
 #include <filesystem>
 #include <memory>
@@ -23,6 +24,7 @@ struct BackendConfig
     std::vector<std::filesystem::path> baseModels; ///< Hugging Face folders
     std::vector<Fault> faults;
     FutureTable::Timing futures;
+    TrainerLimits trainers;
     std::string version;
 };
 

@@ -6,6 +6,8 @@
 
 #include <cmath>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 #include <zstd.h>
 
@@ -536,6 +538,61 @@ TEST(external_saves_are_what_other_tools_load)
     const auto saved = save(R"(,"ttl_seconds":3600)");
     CHECK_EQUAL(TinkerProbe::pathOf(saved), "tinker://" + client.model() + "/external_weights/e");
     CHECK(desk::decodeWeightsResult(saved.result)->sizeBytes.value_or(0) > 1000);
+}
+
+TEST(too_much_queued_work_is_told_to_come_back)
+{
+    BackendFixture fixture;
+    fixture.config.trainers.queuedBytes = 20'000;
+    fixture.restart();
+    TinkerProbe client(fixture.probe, "0.38.0");
+    client.create(TinkerProbe::rank(4));
+    std::vector<desk::check::RawConnection::Reply> taken;
+    desk::check::RawConnection::Reply refused;
+    desk::ForwardRequest again;
+    for (int i = 0; i < 2000 && refused.status == 0; ++i) {
+        auto wanted = client.forward(true);
+        const auto datum = wanted.data.front();
+        wanted.data.insert(wanted.data.end(), 20, datum); // slower than the wire
+        auto reply = client.submit(wanted);
+        if (reply.status == 200) {
+            taken.push_back(std::move(reply));
+        } else {
+            refused = std::move(reply);
+            again = wanted;
+        }
+    }
+    CHECK_EQUAL(refused.status, 429);
+    CHECK(holds(refused.head, "Retry-After: 1"));
+    CHECK(holds(refused.body, R"("detail":")"));
+    for (const auto& reply : taken)
+        CHECK(client.result(reply).state == FutureReply::State::Done);
+    CHECK(client.result(client.submit(again)).state == FutureReply::State::Done);
+    CHECK(client.optimStep().state == FutureReply::State::Done);
+}
+
+TEST(TK21_12_models_of_clients_that_were_killed_give_way)
+{
+    BackendFixture fixture;
+    fixture.config.trainers.models = 2;
+    fixture.config.trainers.silence = std::chrono::milliseconds(300);
+    fixture.restart();
+    TinkerProbe first(fixture.probe, "0.38.0");
+    TinkerProbe second(fixture.probe, "0.38.0");
+    CHECK(first.create(TinkerProbe::rank(4)).state == FutureReply::State::Done);
+    CHECK(second.create(TinkerProbe::rank(4)).state == FutureReply::State::Done);
+    TinkerProbe third(fixture.probe, "0.38.0");
+    auto reply = third.create(TinkerProbe::rank(4));
+    CHECK(holds(reply.error, "2 live models at most"));
+    for (int i = 0; i < 500 && reply.state != FutureReply::State::Done; ++i) {
+        CHECK_EQUAL(first.post("session_heartbeat", desk::encodeHeartbeat(first.session())).status,
+            200); // the other one is silent
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        reply = third.create(TinkerProbe::rank(4));
+    }
+    CHECK(reply.state == FutureReply::State::Done);
+    CHECK(first.loss() > 0);
+    CHECK(holds(second.result(second.submit(second.forward(false))).error, "not live"));
 }
 
 TEST(several_models_share_the_machine_and_64_futures_are_few_polls)

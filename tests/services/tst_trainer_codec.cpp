@@ -265,4 +265,64 @@ TEST(sessions_models_and_lists_come_back)
     CHECK_EQUAL(*decodeRetrieve(encodeRetrieve("req-42")), std::string("req-42"));
 }
 
+// tinker-0.38.md 6.1, 6.3, 7.2, 7.5, 10, 12.
+TEST(bodies_of_the_newer_clients_are_read_and_come_back)
+{
+    const auto session = decodeCreateSession(
+        R"({"tags":[],"user_metadata":{"run":"a"},"sdk_version":"0.38.0","project_id":"p1",)"
+        R"("display_name":"nightly","type":"create_session"})");
+    CHECK_EQUAL(session->displayName, std::string("nightly"));
+    CHECK_EQUAL(session->projectId, std::string("p1"));
+    const std::string finish = R"({"reason":{"type":"success"},"detail":null})";
+    CHECK_EQUAL(encodeFinishSession({ "success", {} }), finish);
+    CHECK_EQUAL(decodeFinishSession(finish)->reason, std::string("success"));
+    CHECK(!decodeFinishSession(R"({"reason":{"type":"bored"}})"));
+
+    const auto made = decodeLoadWeights(
+        R"({"session_id":"s1","model_seq_id":1,"base_model":"toy/bigram","user_metadata":{"q":"1"},)"
+        R"("path":"tinker://s1:train:0/weights/a","optimizer":true,"optimizer_config":)"
+        R"({"type":"adamw"},"weights_access_token":"secret","type":"load_weights"})");
+    CHECK_EQUAL(made->sessionId, std::string("s1"));
+    CHECK_EQUAL(made->modelSeqId, 1);
+    CHECK_EQUAL(made->optimizerType, std::string("adamw"));
+    CHECK_EQUAL(decodeLoadWeights(encodeLoadWeights(*made))->path, made->path);
+    CHECK(!decodeLoadWeights(R"({"path":"a"})"));
+
+    const auto model = decodeCreateModel(
+        R"({"session_id":"s","base_model":"b","projection_head_dim":3,"lora_config":)"
+        R"({"init_method":"nora","rank":8},"optimizer_config":{"type":"dimuon","version":1}})");
+    CHECK(model->hasProjectionHead);
+    CHECK_EQUAL(model->lora->initMethod, std::string("nora"));
+    CHECK_EQUAL(model->optimizerType, std::string("dimuon"));
+    CHECK_EQUAL(
+        decodeOptimStep(R"({"model_id":"m","seq_id":1,"optimizer_params":{"type":"dimuon"}})")
+            ->otherOptimizer,
+        std::string("dimuon"));
+
+    const auto external = decodeSaveExternal(
+        R"({"model_id":"m","path":"e","seq_id":3,"age_encryption_recipients":["age1"],)"
+        R"("ttl_seconds":3600,"type":"save_weights_external"})");
+    CHECK(external->isEncrypted);
+    CHECK_EQUAL(external->ttlSeconds.value_or(0), 3600);
+    CHECK_EQUAL(encodeWeightsResult(
+                    { "save_weights_external", "tinker://m/external_weights/e", {}, {}, 42 }),
+        std::string(
+            R"({"path":"tinker://m/external_weights/e","size_bytes":42,"type":"save_weights_external"})"));
+    const LoadAdapter adapter { "m", "accounts/a/models/b", 2 };
+    CHECK_EQUAL(encodeLoadAdapter(adapter),
+        std::string(R"({"adapter_path":"accounts/a/models/b","model_id":"m","seq_id":2})"));
+    CHECK_EQUAL(decodeLoadAdapter(encodeLoadAdapter(adapter))->path, adapter.path);
+
+    const auto forward = decodeForward(
+        R"({"forward_input":{"data":[],"loss_fn":"ppo","loss_fn_config":)"
+        R"({"flag":true,"n":3,"s":"x","f":0.5,"off":false}},"model_id":"m","seq_id":1,"comms":"v2"})");
+    CHECK_EQUAL(forward->lossConfig.at("n"), 3.0);
+    CHECK_EQUAL(forward->lossConfig.size(), 2U);
+    CHECK_EQUAL(forward->lossTextConfig.at("flag"), std::string("true"));
+    CHECK_EQUAL(forward->lossTextConfig.at("off"), std::string("false"));
+    CHECK_EQUAL(forward->lossTextConfig.at("s"), std::string("x"));
+    CHECK_EQUAL(encodeTrainerError(404, "gone"),
+        std::string(R"({"code":5,"message":"gone","details":[],"detail":"gone"})"));
+}
+
 CHECK_MAIN()

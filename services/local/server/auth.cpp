@@ -10,14 +10,14 @@ namespace desk::local {
 
 namespace {
 
-    constexpr std::string_view kTinkerPrefix = "tml-";
+    constexpr std::string_view kTinkerKeyPrefix = "tml-";
     constexpr std::string_view kBearer = "bearer ";
     constexpr std::size_t kMaxKey = 512;
 
     std::string_view withoutPrefix(std::string_view key) noexcept
     {
-        return key.substr(0, kTinkerPrefix.size()) == kTinkerPrefix
-            ? key.substr(kTinkerPrefix.size())
+        return key.substr(0, kTinkerKeyPrefix.size()) == kTinkerKeyPrefix
+            ? key.substr(kTinkerKeyPrefix.size())
             : key;
     }
 

@@ -14,7 +14,6 @@ namespace desk::local {
 
 namespace {
 
-    constexpr std::size_t kMaxModels = 16;
     constexpr double kTinkerAlpha = 32.0; // trainer.md 2.1: plain tinker pins it
 
     /// The adapters that create_model asks for; nullopt: full parameters.
@@ -80,7 +79,7 @@ void TrainerService::addModelRoutes(Router& router)
 bool TrainerService::makeRoom(std::string& problem)
 {
     // Called with m_mutex held. The models of sessions that went silent give way first.
-    if (m_models.size() < kMaxModels)
+    if (m_models.size() < m_parts.limits.models)
         return true;
     for (auto model = m_models.begin(); model != m_models.end(); ++model) {
         if (!m_sessions.isSilent(model->second->session))
@@ -90,7 +89,7 @@ bool TrainerService::makeRoom(std::string& problem)
         dropModels({ gone }, "the session " + gone->session + " went silent");
         return true;
     }
-    problem = "this backend holds " + std::to_string(kMaxModels)
+    problem = "this backend holds " + std::to_string(m_parts.limits.models)
         + " live models at most; unload one, or finish its session";
     return false;
 }

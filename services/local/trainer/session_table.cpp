@@ -10,7 +10,6 @@ namespace desk::local {
 namespace {
 
     constexpr std::size_t kMaxSessions = 4096;
-    constexpr auto kSilentSession = std::chrono::seconds(300);
 
     Error deadSession(std::string message, std::string next)
     {
@@ -20,8 +19,9 @@ namespace {
 
 } // namespace
 
-SessionTable::SessionTable(ObjectStore& store)
+SessionTable::SessionTable(ObjectStore& store, std::chrono::milliseconds silence)
     : m_store(store)
+    , m_silence(silence)
 {
 }
 
@@ -113,7 +113,7 @@ bool SessionTable::isSilent(const std::string& id) const
     const std::scoped_lock lock(m_mutex);
     const auto found = m_sessions.find(id);
     return found == m_sessions.end() || found->second.isFinished
-        || std::chrono::steady_clock::now() - found->second.lastSeen >= kSilentSession;
+        || std::chrono::steady_clock::now() - found->second.lastSeen >= m_silence;
 }
 
 } // namespace desk::local

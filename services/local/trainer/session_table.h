@@ -17,7 +17,7 @@ namespace desk::local {
 class SessionTable
 {
 public:
-    explicit SessionTable(ObjectStore& store);
+    SessionTable(ObjectStore& store, std::chrono::milliseconds silence);
     SessionTable(const SessionTable&) = delete;
     SessionTable& operator=(const SessionTable&) = delete;
 
@@ -38,7 +38,7 @@ public:
     [[nodiscard]] std::string jobOf(const std::string& id) const; ///< empty: none or unknown
     /// The first call counts. Live: it has ended now; Finished: it had; Unknown: no such session.
     [[nodiscard]] State finish(const std::string& id, const FinishSession& end);
-    /// No sign of life for five minutes, or not live at all.
+    /// No sign of life for too long, or not live at all.
     [[nodiscard]] bool isSilent(const std::string& id) const;
 
 private:
@@ -49,6 +49,7 @@ private:
         bool isFinished = false;
     };
     ObjectStore& m_store;
+    const std::chrono::milliseconds m_silence;
     mutable std::mutex m_mutex;
     std::map<std::string, Session> m_sessions;
 };

@@ -18,8 +18,6 @@ namespace desk::local {
 
 namespace {
 
-    // Bodies that wait for their turn; more are told to come back.
-    constexpr std::size_t kMaxQueuedBytes = std::size_t { 512 } << 20;
     constexpr auto kLongWait = std::chrono::seconds(20);
 
     HttpResponse comeBack(const std::string& why)
@@ -63,7 +61,8 @@ Error trainerUsage(std::string message, std::string next)
 
 TrainerService::TrainerService(TrainerParts parts)
     : m_parts(std::move(parts))
-    , m_sessions(m_parts.store)
+    , m_sessions(m_parts.store, m_parts.limits.silence)
+    , m_queuedBytes(std::make_shared<std::atomic<std::size_t>>(0))
 {
     m_parts.futures.setQueueProbe([this](const std::string& owner) { return queueOf(owner); });
     endOfEarlierRuns();
@@ -262,7 +261,8 @@ void TrainerService::submit(
 {
     auto& futures = m_parts.futures;
     const auto size = request.body.size();
-    if (m_queuedBytes.load() + size > kMaxQueuedBytes && m_queuedBytes.load() > 0)
+    if (const auto queued = m_queuedBytes->load();
+        queued > 0 && queued + size > m_parts.limits.queuedBytes)
         return responder.send(comeBack("too much work waits for its turn"));
     const auto ticket = futures.submit(what.modelId, what.sequence,
         std::hash<std::string> {}(request.segments.back() + request.body));
@@ -284,8 +284,9 @@ void TrainerService::submit(
         return answer();
     }
     // Counted until the work is gone, whether it ran or was dropped with its model.
-    m_queuedBytes += size;
-    const std::shared_ptr<void> counted(nullptr, [this, size](void*) { m_queuedBytes -= size; });
+    *m_queuedBytes += size;
+    const std::shared_ptr<void> counted(
+        nullptr, [bytes = m_queuedBytes, size](void*) { *bytes -= size; });
     // The queue belongs to the model: work must not keep its own model alive.
     model->worker->push(what.sequence, what.isBarrier,
         [this, counted, weak = std::weak_ptr(model), id = ticket.requestId, what,

@@ -13,6 +13,7 @@
 #include "services/local/trainer/model_worker.h"
 #include "services/local/trainer/session_table.h"
 #include "services/local/trainer/snapshot_writer.h"
+#include "services/local/trainer/trainer_limits.h"
 #include "services/local/trainer/turn_gate.h"
 
 #include <atomic>
@@ -34,6 +35,7 @@ struct TrainerParts
     SamplingSessions& samplers;
     TaskPool& parsers;
     std::shared_ptr<ThreadPool> threads;
+    TrainerLimits limits {};
 };
 
 /// Every trainer's `/api/v1` (trainer.md, fireworks-sdk-1.2.30.md, tinker-0.38.md): sessions,
@@ -164,7 +166,8 @@ private:
     SessionTable m_sessions;
     TurnGate m_gate;
     TrainingNotes m_notes;
-    std::atomic<std::size_t> m_queuedBytes { 0 }; // bodies whose work has not ended
+    // Bodies whose work has not ended; shared with that work, which may go last.
+    std::shared_ptr<std::atomic<std::size_t>> m_queuedBytes;
     std::mutex m_mutex; // guards what follows
     std::map<std::string, ModelPtr> m_models;
     bool m_isStopping = false;
