@@ -39,6 +39,18 @@ namespace {
         return std::nullopt;
     }
 
+    Status readFaultFacts(const FaultJson& value, Fault& fault)
+    {
+        if (!value.is_object())
+            return badFault("'metadata' of a fault must be an object");
+        for (const auto& [key, fact] : value.items()) {
+            if (!fact.is_string())
+                return badFault("'" + key + "' in the metadata of a fault must be text");
+            fault.metadata[key] = fact.get<std::string>();
+        }
+        return done();
+    }
+
     Status readFaultKey(const std::string& key, const FaultJson& value, Fault& fault)
     {
         const auto number = [&](int low, int high, auto assign) -> Status {
@@ -58,11 +70,22 @@ namespace {
             return number(0, 3600, [&](int n) { fault.retryAfter = n; });
         if (key == "replica")
             return number(1, 1024, [&](int n) { fault.replica = n; });
-        if (key != "route" && key != "action")
+        if (key == "metadata")
+            return readFaultFacts(value, fault);
+        if (key != "route" && key != "action" && key != "message" && key != "reason"
+            && key != "body")
             return badFault("a fault has no key '" + key + "'");
         if (!value.is_string())
             return badFault("'" + key + "' of a fault must be text");
         const auto text = value.get<std::string>();
+        if (key == "message" || key == "reason") {
+            (key == "message" ? fault.message : fault.reason) = text;
+            return done();
+        }
+        if (key == "body") {
+            fault.body = text;
+            return done();
+        }
         if (key == "action") {
             const auto action = faultAction(text);
             if (!action)

@@ -3,6 +3,7 @@
 
 #include "services/core/result.h"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,12 @@ struct Fault
     int milliseconds = 0;
     int status = 503;
     std::optional<int> retryAfter; ///< seconds
+    // Words of the answer: its message with a reason and facts as a server says them
+    // (fireworks-sdk-1.2.30.md 17.4), or a body of its own as it is.
+    std::string message; ///< "message"
+    std::string reason; ///< "reason", e.g. TIER_REQUIRED
+    std::map<std::string, std::string> metadata; ///< "metadata", e.g. quota_required
+    std::optional<std::string> body; ///< "body"
     int replica = 1; ///< from 1
 };
 

@@ -177,6 +177,8 @@ struct PromoteAnswer
     std::string_view body, const std::map<std::string, std::string>& query);
 /// What of a creation a job's row shows again, for TrainerJob::json.
 [[nodiscard]] std::string jobDetails(const CreateJob& request);
+/// The timeout that a job was created with; empty without one, or where its clean-up is off.
+[[nodiscard]] std::string jobInactivityTimeout(const TrainerJob& job);
 
 /// Rows under "checkpoints" or "rlorTrainerJobCheckpoints", in the server's order.
 [[nodiscard]] Result<Page<Checkpoint>> decodeCheckpoints(std::string_view body);

@@ -225,6 +225,15 @@ std::string jobDetails(const CreateJob& request)
     return row.empty() ? std::string() : toText(row);
 }
 
+std::string jobInactivityTimeout(const TrainerJob& job)
+{
+    const auto further = furtherFields(job.json, {});
+    if (readBool(further, { "disableInactivityCleanup" }, false))
+        return {};
+    return job.inactivityTimeout.empty() ? readText(further, { "inactivityTimeout" })
+                                         : job.inactivityTimeout;
+}
+
 Result<CreateJob> decodeCreateJob(
     std::string_view body, const std::map<std::string, std::string>& query)
 {

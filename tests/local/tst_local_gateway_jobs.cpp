@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Trainer jobs, shapes, lists and error bodies over the wire.
 #include "services/codecs/error_codec.h"
+#include "services/local/gateway/idle_jobs.h"
 #include "tests/local/backend_fixture.h"
+#include "tests/local/store_fixture.h"
 #include "tests/support/check.h"
 
 #include <string>
@@ -332,6 +334,86 @@ TEST(errors_of_the_control_plane_name_their_reason)
     CHECK_EQUAL(other.status, 404);
     CHECK_EQUAL(
         desk::decodeErrorMessage(other.body), "there is no account other here; use accounts/local");
+}
+
+TEST(a_job_is_ended_by_the_timeout_it_was_created_with_and_by_nothing_else)
+{
+    desk::check::StoreFolder files;
+    const auto add = [&](const char* id, const char* timeout, const char* json) {
+        desk::local::JobRow row;
+        row.id = id;
+        row.job.state = desk::JobState::Running;
+        row.job.created = files.clock.now();
+        desk::CreateJob wanted;
+        wanted.inactivityTimeout = timeout;
+        row.job.json = *json ? std::string(json) : desk::jobDetails(wanted);
+        CHECK(files.store->addJob(row).has_value());
+    };
+    add("short", "60s", "");
+    add("long", "3600.5s", "");
+    add("none", "", "");
+    add("kept", "", R"({"inactivityTimeout":"1s","disableInactivityCleanup":true})");
+    std::string ended;
+    desk::local::IdleJobs idle(*files.store,
+        [&](const std::string& job, const std::string& why) { ended += job + ": " + why + "; "; });
+    const auto use = [&](const char* path) {
+        desk::local::HttpRequest request;
+        CHECK(desk::local::splitTarget(path, request));
+        idle.note(request);
+    };
+    files.clock.advance(std::chrono::seconds(59));
+    use("/training/v1/rlorTrainerJobs/local/short/api/v1/session_heartbeat");
+    files.clock.advance(std::chrono::seconds(59));
+    use("/training/v1/rlorTrainerJobs/local/short/api/v1/healthz");
+    use("/v1/accounts/local/rlorTrainerJobs/short");
+    idle.expire();
+    CHECK_EQUAL(ended, "");
+    files.clock.advance(std::chrono::seconds(1));
+    idle.expire();
+    CHECK_EQUAL(ended, "short: ended after 60s without use; ");
+    CHECK(files.store->job("short")->job.state == desk::JobState::Completed);
+    CHECK_EQUAL(files.store->job("short")->job.statusMessage, "ended after 60s without use");
+    idle.expire();
+    files.clock.advance(std::chrono::hours(24));
+    idle.expire();
+    CHECK_EQUAL(
+        ended, "short: ended after 60s without use; long: ended after 3600.5s without use; ");
+    CHECK(files.store->job("none")->job.state == desk::JobState::Running);
+    CHECK(files.store->job("kept")->job.state == desk::JobState::Running);
+}
+
+TEST(durations_are_those_of_proto3)
+{
+    using std::chrono::microseconds;
+    CHECK(desk::local::durationFrom("1800s") == microseconds(1'800'000'000));
+    CHECK(desk::local::durationFrom("1.5s") == microseconds(1'500'000));
+    CHECK(desk::local::durationFrom("0.000000001s") == microseconds(0));
+    for (const char* bad :
+        { "", "s", "30m", "-1s", "1.s", ".5s", "1.1234567890s", "1 s", "1234567890123s" })
+        CHECK(!desk::local::durationFrom(bad));
+}
+
+TEST(answers_of_the_service_that_this_backend_never_gives_by_itself_can_be_played)
+{
+    BackendFixture fixture(
+        R"([{"route":"POST */rlorTrainerJobs","nth":1,"action":"status","status":403,
+             "message":"B200 training needs a higher tier","reason":"TIER_REQUIRED"},
+            {"route":"POST */rlorTrainerJobs","nth":2,"action":"status","status":429,
+             "message":"no GPUs","reason":"QUOTA_EXCEEDED","metadata":{"quota_available":"0"}},
+            {"route":"POST */rlorTrainerJobs","nth":3,"action":"status","status":412,
+             "message":"training shape not enabled"},
+            {"route":"POST */rlorTrainerJobs","nth":4,"action":"status","status":503,
+             "body":"upstream connect error"}])");
+    const auto tier = fixture.probe.createJob("j");
+    CHECK_EQUAL(tier.status, 403);
+    CHECK_EQUAL(desk::decodeErrorInfo(tier.body).reason, "TIER_REQUIRED");
+    CHECK(has(tier.body, R"("code":7)"));
+    const auto quota = fixture.probe.createJob("j");
+    CHECK_EQUAL(quota.status, 429);
+    CHECK_EQUAL(desk::decodeErrorInfo(quota.body).metadata.at("quota_available"), "0");
+    CHECK_EQUAL(fixture.probe.createJob("j").status, 412);
+    CHECK_EQUAL(fixture.probe.createJob("j").body, "upstream connect error");
+    CHECK_EQUAL(fixture.probe.createJob("j").status, 200);
 }
 
 } // namespace

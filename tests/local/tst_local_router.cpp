@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Routes, trainer prefixes, keys, faults.
+#include "services/codecs/error_codec.h"
 #include "services/codecs/faults_codec.h"
 #include "services/local/server/auth.h"
 #include "services/local/server/fault_plan.h"
@@ -148,6 +149,54 @@ TEST(faults_count_their_own_matches)
     CHECK_EQUAL(busy.retryAfter.value_or(0), 2);
 }
 
+TEST(a_fault_may_bring_its_own_words)
+{
+    auto faults = desk::decodeFaults(
+        R"([{"route":"GET /tier","action":"status","status":403,"message":"needs tier",
+             "reason":"TIER_REQUIRED","metadata":{"quota_required":"5"}},
+            {"route":"GET /old","action":"status","status":409,"body":"{\"error\":\"already exists\"}"},
+            {"route":"GET /plain","action":"status","status":502,"body":"bad gateway"}])");
+    CHECK(faults.has_value());
+    desk::local::FaultPlan plan(*faults);
+    const auto tier = plan.next("GET", "/tier");
+    CHECK_EQUAL(desk::decodeErrorMessage(tier.body), "needs tier");
+    CHECK_EQUAL(desk::decodeErrorInfo(tier.body).reason, "TIER_REQUIRED");
+    CHECK_EQUAL(desk::decodeErrorInfo(tier.body).metadata.at("quota_required"), "5");
+    CHECK_EQUAL(plan.next("GET", "/old").body, R"({"error":"already exists"})");
+    CHECK_EQUAL(plan.next("GET", "/plain").body, "bad gateway");
+}
+
+TEST(the_rest_of_a_path_is_one_parameter)
+{
+    desk::local::Router router;
+    std::string seen;
+    router.add("GET", "/hf/api/{rest*}",
+        [&seen](desk::local::HttpRequest request, desk::local::Responder) {
+            seen = "api:" + request.parameter("rest");
+        });
+    router.add(
+        "GET", "/hf/{rest*}", [&seen](desk::local::HttpRequest request, desk::local::Responder) {
+            seen = request.parameter("rest");
+        });
+    const auto go = [&](const char* target) {
+        desk::local::HttpRequest request;
+        request.method = "GET";
+        CHECK(desk::local::splitTarget(target, request));
+        int status = 0;
+        router.route(request,
+            desk::local::makeResponder(
+                [&status](desk::local::HttpResponse response, bool) { status = response.status; }));
+        return status;
+    };
+    go("/hf/org/name/resolve/main/a.json");
+    CHECK_EQUAL(seen, "org/name/resolve/main/a.json");
+    go("/hf/api/models/x");
+    CHECK_EQUAL(seen, "api:models/x");
+    go("/hf/one");
+    CHECK_EQUAL(seen, "one");
+    CHECK_EQUAL(go("/hf"), 404);
+}
+
 TEST(malformed_faults_are_refused)
 {
     for (const char* text : { "", "{}", "[1]", "[{}]", R"([{"route":"GET /"}])",
@@ -155,6 +204,8 @@ TEST(malformed_faults_are_refused)
              R"([{"route":"GET /","action":"status","status":200}])",
              R"([{"route":"GET /","action":"delay","ms":-1}])",
              R"([{"route":"GET /","action":"delay","nth":0}])",
+             R"([{"route":"GET /","action":"status","metadata":{"a":1}}])",
+             R"([{"route":"GET /","action":"status","body":{}}])",
              R"([{"route":"GET /","action":"delay","oops":1}])" }) {
         auto faults = desk::decodeFaults(text);
         CHECK(!faults.has_value());

@@ -282,7 +282,8 @@ def X_command_version(t):
 @check(versions=["0.38.0"])
 def X_command_model_list(t):
     t.assertIn(t.backend.base_model, command(t, "--format", "json", "model", "list").stdout)
-    t.assertNotIn(t.backend.base_model, command(t, "--format", "json", "model", "list", "no-such-model").stdout)
+    # Where nothing matches, this program asks who calls, which works with JWT only.
+    t.assertNotIn(t.backend.base_model, command(t, "--format", "json", "model", "list", "no-such-model", check=False).stdout)
 
 
 @check("TK21_13")

@@ -3,6 +3,7 @@
 #include "services/codecs/gateway_codec.h"
 #include "services/core/resource_name.h"
 #include "services/local/gateway/gateway_service.h"
+#include "services/local/gateway/idle_jobs.h"
 #include "services/local/server/auth.h"
 
 #include <algorithm>
@@ -37,24 +38,6 @@ namespace {
             && std::all_of(id.begin(), id.end(), [&](char c) { return isPlain(c) || c == '-'; });
     }
 
-    /// "1800s", up to nine digits after the point (gateway.md section 1.5).
-    bool isDuration(std::string_view text)
-    {
-        if (text.size() < 2 || text.back() != 's')
-            return false;
-        text.remove_suffix(1);
-        const auto isDigits = [](std::string_view part) {
-            return !part.empty() && std::all_of(part.begin(), part.end(), [](char c) {
-                return c >= '0' && c <= '9';
-            });
-        };
-        const auto dot = text.find('.');
-        if (dot == std::string_view::npos)
-            return isDigits(text) && text.size() <= 12;
-        return isDigits(text.substr(0, dot)) && dot <= 12 && isDigits(text.substr(dot + 1))
-            && text.size() - dot <= 10;
-    }
-
     Status checkWanted(const CreateJob& wanted, const std::string& id)
     {
         if (!isLabel(id))
@@ -68,7 +51,7 @@ namespace {
                 "send 0 to 128");
         if (wanted.maxContextLength && *wanted.maxContextLength <= 0)
             return badJob("maxContextLength must be positive", "leave it out, or send a length");
-        if (!wanted.inactivityTimeout.empty() && !isDuration(wanted.inactivityTimeout))
+        if (!wanted.inactivityTimeout.empty() && !durationFrom(wanted.inactivityTimeout))
             return badJob("inactivityTimeout '" + wanted.inactivityTimeout.substr(0, 100)
                     + "' is no duration",
                 "write it like 1800s");
@@ -207,6 +190,7 @@ GatewayService::Answer GatewayService::resumeJob(const HttpRequest& request)
     if (row->job.state != JobState::Running)
         if (auto status = m_store.setJobState(id, JobState::Running, {}); !status)
             return status.error();
+    m_idle.noteUse(id);
     return getJob(request);
 }
 

@@ -43,11 +43,12 @@ namespace {
 } // namespace
 
 GatewayService::GatewayService(ObjectStore& store, TrainerService& trainer, ServingService& serving,
-    Promoter& promoter, TaskPool& pool, After after)
+    Promoter& promoter, IdleJobs& idle, TaskPool& pool, After after)
     : m_store(store)
     , m_trainer(trainer)
     , m_serving(serving)
     , m_promoter(promoter)
+    , m_idle(idle)
     , m_pool(pool)
     , m_after(std::move(after))
 {

@@ -4,6 +4,7 @@
 #include "services/codecs/deployment_patch_codec.h"
 #include "services/codecs/shapes_codec.h"
 #include "services/core/result.h"
+#include "services/local/gateway/idle_jobs.h"
 #include "services/local/gateway/promoter.h"
 #include "services/local/objects/object_store.h"
 #include "services/local/server/router.h"
@@ -29,7 +30,7 @@ public:
     /// Runs something later on the server's thread.
     using After = std::function<void(std::chrono::milliseconds, std::function<void()>)>;
     GatewayService(ObjectStore& store, TrainerService& trainer, ServingService& serving,
-        Promoter& promoter, TaskPool& pool, After after);
+        Promoter& promoter, IdleJobs& idle, TaskPool& pool, After after);
     GatewayService(const GatewayService&) = delete;
     GatewayService& operator=(const GatewayService&) = delete;
 
@@ -112,6 +113,7 @@ private:
     TrainerService& m_trainer;
     ServingService& m_serving;
     Promoter& m_promoter;
+    IdleJobs& m_idle;
     TaskPool& m_pool;
     After m_after;
     mutable std::mutex m_mutex; // guards m_phases

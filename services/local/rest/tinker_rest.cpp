@@ -13,8 +13,8 @@ namespace desk::local {
 
 namespace {
 
-    constexpr std::int64_t kMinTtl = 3600; // tinker-0.38.md section 12
-    constexpr std::int64_t kMaxTtl = 315'360'000;
+    constexpr std::int64_t kRestMinTtl = 3600; // tinker-0.38.md section 12
+    constexpr std::int64_t kRestMaxTtl = 315'360'000;
     constexpr std::int64_t kMaxRestPage = 1000;
 
     HttpResponse restBody(std::string body)
@@ -323,7 +323,7 @@ TinkerRest::Answer TinkerRest::setTtl(const HttpRequest& request)
     auto ttl = decodeTtl(request.body);
     if (!ttl)
         return ttl.error();
-    if (*ttl && (**ttl < kMinTtl || **ttl > kMaxTtl))
+    if (*ttl && (**ttl < kRestMinTtl || **ttl > kRestMaxTtl))
         return badRequest("ttl_seconds " + std::to_string(**ttl) + " is out of range",
             "send 3600 (an hour) to 315360000 (ten years), or null");
     const auto expires =

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "services/local/server/fault_plan.h"
 
+#include "services/codecs/error_codec.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -31,6 +33,19 @@ bool matchesGlob(std::string_view pattern, std::string_view text) noexcept
     return p == pattern.size();
 }
 
+namespace {
+
+    std::string faultBody(const Fault& fault)
+    {
+        if (fault.body)
+            return *fault.body;
+        return encodeError(fault.status,
+            fault.message.empty() ? "an injected fault" : fault.message,
+            ErrorInfo { fault.reason, fault.metadata });
+    }
+
+} // namespace
+
 FaultPlan::FaultPlan(std::vector<Fault> faults)
 {
     for (auto& fault : faults)
@@ -56,6 +71,7 @@ FaultEffect FaultPlan::next(std::string_view method, std::string_view path)
         case Fault::Action::AnswerStatus:
             effect.status = entry.fault.status;
             effect.retryAfter = entry.fault.retryAfter;
+            effect.body = faultBody(entry.fault);
             break;
         case Fault::Action::ReplicaError:
             effect.replica = std::max(1, entry.fault.replica);

@@ -16,6 +16,7 @@ struct FaultEffect
     std::chrono::milliseconds delay { 0 }; ///< before the request takes effect
     std::optional<int> status; ///< answered instead of any effect
     std::optional<int> retryAfter;
+    std::string body; ///< of the answer with `status`
     bool dropsReply = false; ///< the effect happens, the connection closes unanswered
     int replica = 0; ///< replica whose load fails, from 1; 0: none
 };
