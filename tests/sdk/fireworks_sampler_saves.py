@@ -134,14 +134,17 @@ def TR_C16_path_is_never_null(t):
 
 @check("FW21_07")
 def FW21_07_forms_by_client(t):
-    """One server: bare names for this SDK, tinker:// paths for a stock tinker of version 0.23.0."""
+    """One server: bare names for this SDK, tinker:// paths for a stock tinker of version 0.23.0.
+
+    1.2.3 sends what tinker 0.23.0 sends; only a key that begins with tml- tells the stock client.
+    """
     job, client = trainer(t)
     t.assertEqual(client.save_state("mine").result().path.rsplit("/", 1)[-1], "mine")
     if t.version == "1.2.30":
         t.assertEqual(client.save_state("mine").result().path, "mine")
     session = t.backend.trainer(job, "POST", "create_session", {"tags": [], "user_metadata": {}, "sdk_version": "0.23.0",
                                                                 "type": "create_session"}).json()["session_id"]
-    stock = {"User-Agent": "AsyncTinker/Python 0.23.0", "X-Stainless-Package-Version": "0.23.0"}
+    stock = {"X-Api-Key": t.backend.tinker_key, "User-Agent": "AsyncTinker/Python 0.23.0", "X-Stainless-Package-Version": "0.23.0"}
 
     def call(name, body):
         envelope = t.backend.trainer(job, "POST", name, body, headers=stock).json()

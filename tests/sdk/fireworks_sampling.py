@@ -176,7 +176,7 @@ def GW7_42_unknown_deployment_is_404_not_5xx(t):
 
 def GW7_43_server_metrics(t):
     made = sampler(t, deployed(t)["name"])
-    result, metrics = ask(made, made.async_completions_stream(PROMPT, max_tokens=4))
+    result, metrics = ask(made, made.async_completions_stream(PROMPT, max_tokens=4, raw_output=True))
     t.assertEqual(metrics.prompt_tokens if metrics.prompt_tokens is not None else len(PROMPT), len(PROMPT))
     t.assertEqual(result["usage"]["completion_tokens"], len(result["choices"][0]["raw_output"]["completion_token_ids"]))
     t.assertTrue(metrics)

@@ -74,10 +74,15 @@ def S20_base_model_that_is_not_the_jobs(t):
 
 @check("TR_C18")
 def S20_lora_rank_that_is_not_the_jobs(t):
+    """The rank of a job is its capacity: a larger one and full parameters are refused, a smaller one is served."""
     job = t.backend.create_job(lora_rank=8)
-    with t.assertRaises((RequestFailedError, APIStatusError)) as caught:
-        service(t, job).create_training_client(base_model=t.backend.base_model, lora_rank=4)
-    t.assertRegex(str(caught.exception), "rank")
+    t.cleanup(t.backend.delete_job, job)
+    for rank in (16, 0):
+        with t.assertRaises((RequestFailedError, APIStatusError), msg=rank) as caught:
+            service(t, job).create_training_client(base_model=t.backend.base_model, lora_rank=rank)
+        t.assertRegex(str(caught.exception), "rank|parameter")
+    small = service(t, job).create_training_client(base_model=t.backend.base_model, lora_rank=4)
+    t.assertEqual(small.get_info().lora_rank, 4)
 
 
 def TR_C18_rank_zero_is_full_parameter(t):
