@@ -32,7 +32,7 @@ struct ModelConfig
     bool operator==(const ModelConfig&) const = default;
 };
 
-/// Largest model that is run: a training state needs 16 bytes per parameter.
+/// Largest model that is run: a training state needs 20 bytes per parameter.
 inline constexpr std::uint64_t kMaxParameters = 64'000'000;
 
 /// Number of scalars of all tensors; tied embeddings count once.
