@@ -92,6 +92,7 @@ namespace {
         Training(Ctl& ctl, std::string runDir)
             : QObject(&ctl)
             , m_ctl(ctl)
+            , m_chains(ctl.profile().chainsDir())
             , m_runDir(std::move(runDir))
         {
         }
@@ -194,10 +195,10 @@ namespace {
 
         void run()
         {
-            m_loop =
-                std::make_unique<TrainLoop>(TrainServices { m_ctl.http(), m_ctl.client(),
-                                                m_ctl.jobs(), m_ctl.deployments(), m_ctl.clock() },
-                    m_folder, std::move(m_spec));
+            m_loop = std::make_unique<TrainLoop>(
+                TrainServices { m_ctl.http(), m_ctl.client(), m_ctl.jobs(), m_ctl.deployments(),
+                    m_ctl.clock(), &m_chains },
+                m_folder, std::move(m_spec));
             m_ctl.onInterrupt = [this] { m_loop->stop(); };
             connect(m_loop.get(), &TrainLoop::stepped, this, &Training::report);
             connect(m_loop.get(), &TrainLoop::ended, this, &Training::conclude);
@@ -256,6 +257,7 @@ namespace {
         }
 
         Ctl& m_ctl;
+        SnapshotChains m_chains;
         std::string m_runDir;
         RunFolder m_folder;
         TrainSpec m_spec;

@@ -8,6 +8,7 @@
 namespace desk {
 namespace {
 
+    constexpr double kMaxExampleWeight = 1e6;
     constexpr std::size_t kMaxExample = std::size_t { 4 } << 20;
 
     Json ledgerNumber(double value)
@@ -80,6 +81,11 @@ Result<TrainingExample> decodeTrainingExample(std::string_view line)
         example.parts.push_back({ *text, true });
     } else {
         return malformed("it has neither `prompt` and `completion`, nor `messages`, nor `text`");
+    }
+    if (const Json* weight = findField(*object, { "weight", "advantage" })) {
+        example.weight = weight->is_number() ? weight->get<double>() : std::nan("");
+        if (!(std::abs(example.weight) <= kMaxExampleWeight))
+            return malformed("its weight is no number from -1000000 to 1000000");
     }
     for (const auto& part : example.parts)
         if (part.isTrained && !part.text.empty())

@@ -28,7 +28,7 @@ struct LedgerRow
 [[nodiscard]] std::optional<std::int64_t> ledgerStepOf(std::string_view line);
 
 /// One line of a JSON Lines data file: `prompt` and `completion`, `messages` with `role` and
-/// `content`, or `text`.
+/// `content`, or `text`; and a number `weight` or `advantage` if it counts otherwise than once.
 struct TrainingExample
 {
     struct Part
@@ -37,6 +37,7 @@ struct TrainingExample
         bool isTrained = false; ///< loss is taken on it
     };
     std::vector<Part> parts;
+    double weight = 1; ///< of its trained tokens; below 0: less of it
 };
 /// At most 4 MiB. Messages are written "<role>: <content>" on lines of their own; the loss is
 /// taken on what the assistant says. Errors: Malformed, with the reason.

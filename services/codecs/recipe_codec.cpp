@@ -12,7 +12,8 @@
 namespace desk {
 namespace {
 
-    constexpr std::array<std::string_view, 22> kRecipeKeys { "name", "base_model", "lora_rank",
+    constexpr std::array<std::string_view, 27> kRecipeKeys { "name", "base_model", "lora_rank",
+        "lora_alpha", "loss_fn", "loss_config", "init_from_checkpoint", "warm_start_from_adapter",
         "data", "batch_size", "max_seq_len", "epochs", "max_steps", "learning_rate", "schedule",
         "warmup_steps", "weight_decay", "grad_clip_norm", "grad_accumulation_normalization",
         "eval_data", "eval_every", "state_save_every", "sampler_save_every", "checkpoint_type",
@@ -127,16 +128,18 @@ namespace {
                 m_problem = recipeError(std::move(message));
         }
 
-    private:
         [[nodiscard]] const Json* field(const char* key) const
         {
             return findField(m_object, { key });
         }
+
+    private:
         const Json& m_object;
         std::optional<Error> m_problem;
     };
 
     constexpr std::int64_t kManySteps = 100'000'000;
+    constexpr std::size_t kMaxLossKeys = 32;
 
     void readSteps(RecipeReader& in, Recipe& recipe)
     {
@@ -153,6 +156,46 @@ namespace {
         in.integer("eval_every", recipe.evalEvery, 0, kManySteps);
         in.integer("state_save_every", recipe.stateSaveEvery, 0, kManySteps);
         in.integer("sampler_save_every", recipe.samplerSaveEvery, 0, kManySteps);
+    }
+
+    /// What the run starts from, and whether that fits its kind.
+    void readStart(RecipeReader& in, Recipe& recipe)
+    {
+        in.text("init_from_checkpoint", recipe.initFromCheckpoint);
+        in.text("warm_start_from_adapter", recipe.warmStartFromAdapter);
+        if (in.has("lora_alpha")) {
+            recipe.loraAlpha = 32;
+            in.number("lora_alpha", *recipe.loraAlpha, 1e-6, 1e6);
+        }
+        const bool isLora = recipe.loraRank > 0;
+        if (!recipe.initFromCheckpoint.empty() && !recipe.warmStartFromAdapter.empty())
+            in.complain("give `init_from_checkpoint` or `warm_start_from_adapter`, not both");
+        if (!isLora && !recipe.warmStartFromAdapter.empty())
+            in.complain("`warm_start_from_adapter` needs a `lora_rank` above 0");
+        if (!isLora && recipe.checkpointType == "merged_base")
+            in.complain("`checkpoint_type` merged_base needs a `lora_rank` above 0");
+        if (!isLora && recipe.loraAlpha)
+            in.complain("`lora_alpha` needs a `lora_rank` above 0");
+    }
+
+    void readLoss(RecipeReader& in, Recipe& recipe)
+    {
+        in.word("loss_fn", recipe.lossFn,
+            { "cross_entropy", "importance_sampling", "ppo", "cispo", "dro", "dapo", "gspo" });
+        const Json* config = in.field("loss_config");
+        if (config == nullptr)
+            return;
+        if (!config->is_object() || config->size() > kMaxLossKeys)
+            return in.complain("`loss_config` must be an object of at most 32 keys");
+        for (const auto& [key, value] : config->items()) {
+            if (value.is_number())
+                recipe.lossNumbers[key] = value.get<double>();
+            else if (value.is_string() && value.get_ref<const std::string&>().size() <= 4096)
+                recipe.lossTexts[key] = value.get<std::string>();
+            else
+                return in.complain("`loss_config` holds numbers and texts; `" + key.substr(0, 100)
+                    + "` is neither");
+        }
     }
 
     void readRates(RecipeReader& in, Recipe& recipe)
@@ -178,6 +221,7 @@ std::string encodeRecipe(const Recipe& recipe, int indent)
     putText(out, "name", recipe.name);
     putText(out, "base_model", recipe.baseModel);
     out["lora_rank"] = recipe.loraRank;
+    putKnown(out, "lora_alpha", recipe.loraAlpha);
     putText(out, "data", recipe.data);
     out["batch_size"] = recipe.batchSize;
     out["max_seq_len"] = recipe.maxSeqLen;
@@ -189,6 +233,13 @@ std::string encodeRecipe(const Recipe& recipe, int indent)
     out["weight_decay"] = recipe.weightDecay;
     out["grad_clip_norm"] = recipe.gradClipNorm;
     out["grad_accumulation_normalization"] = recipe.gradAccumulationNormalization;
+    out["loss_fn"] = recipe.lossFn;
+    for (const auto& [key, value] : recipe.lossNumbers)
+        out["loss_config"][key] = value;
+    for (const auto& [key, value] : recipe.lossTexts)
+        out["loss_config"][key] = value;
+    putText(out, "init_from_checkpoint", recipe.initFromCheckpoint);
+    putText(out, "warm_start_from_adapter", recipe.warmStartFromAdapter);
     putText(out, "eval_data", recipe.evalData);
     out["eval_every"] = recipe.evalEvery;
     out["state_save_every"] = recipe.stateSaveEvery;
@@ -216,8 +267,10 @@ Result<Recipe> decodeRecipe(std::string_view text)
     in.text("data", recipe.data);
     in.text("eval_data", recipe.evalData);
     in.text("deployment", recipe.deployment);
-    in.word("checkpoint_type", recipe.checkpointType, { "base", "delta" });
+    in.word("checkpoint_type", recipe.checkpointType, { "base", "delta", "merged_base" });
     in.integer("lora_rank", recipe.loraRank, 0, 1024);
+    readStart(in, recipe);
+    readLoss(in, recipe);
     in.integer("batch_size", recipe.batchSize, 1, 4096);
     in.integer("max_seq_len", recipe.maxSeqLen, 2, 1'000'000);
     in.integer("seed", recipe.seed, 0, std::numeric_limits<std::int64_t>::max());

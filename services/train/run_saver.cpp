@@ -18,6 +18,8 @@ namespace {
         saved.path = std::move(path);
         saved.snapshotName = std::move(snapshotName);
         saved.kind = order.kind.empty() ? "base" : order.kind;
+        if (saved.kind == "merged_base")
+            saved.kind = "merged";
         saved.name =
             job + "/checkpoints/" + (order.kind == "state" ? order.name : saved.snapshotName);
         return saved;
@@ -35,8 +37,8 @@ namespace {
         saved.parent = row->parent;
         saved.bytes = row->sizeBytes;
         saved.changedFraction = row->changedFraction;
-        const std::string kind = kindWord(row->type);
-        if (kind == "base" || kind == "delta")
+        const std::string kind = saved.kind == "merged" ? "merged" : kindWord(row->type);
+        if (kind == "base" || kind == "delta" || kind == "lora")
             saved.kind = kind;
         if (row->baseBytes && row->sizeBytes && *row->sizeBytes > 0)
             saved.ratio =
@@ -74,6 +76,8 @@ QFuture<Result<ControlSaved>> RunSaver::save(SaveOrder order)
     ++m_open;
     m_busyWith = order.name;
     // The trainer takes saves in order, so a base that is under way is enough to stand on.
+    if (order.kind.empty() && m_training.isLora())
+        order.kind = "base"; // the whole adapter each time
     if (order.kind.empty())
         order.kind = m_newestSampler.empty() && !m_isBaseOrdered ? "base" : "delta";
     if (order.kind == "base")

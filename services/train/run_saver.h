@@ -21,7 +21,7 @@ namespace desk {
 
 struct SaveOrder
 {
-    std::string kind; ///< state, base, delta; empty: base first, then delta
+    std::string kind; ///< state, base, delta, merged_base; empty: base first, then delta
     std::string name;
     std::optional<std::int64_t> ttlSeconds;
     std::int64_t step = 0; ///< optimizer steps that the saved weights have seen

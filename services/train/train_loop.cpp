@@ -152,26 +152,64 @@ void TrainLoop::openSession(const TrainerServiceEndpoint& endpoint, const std::s
     (void)m_folder.writeStatus({ 0, "attaching", std::nullopt });
 
     m_service = std::make_unique<FiretitanServiceClient>(m_services.http, endpoint.baseUrl);
-    onFinished(m_service->createTrainingClient(
-                   m_spec.baseModel, m_spec.recipe.loraRank, { { "run_name", m_spec.runName } }),
+    connect(&m_service->session(), &TrainerSession::noticed, this,
+        [this](const SessionNotice& notice) { m_folder.log("trainer: " + notice.text); });
+    LoraConfig lora;
+    lora.rank = m_spec.recipe.loraRank;
+    if (lora.rank > 0) {
+        lora.alpha = m_spec.recipe.loraAlpha;
+        lora.seed = m_spec.recipe.seed;
+    }
+    onFinished(
+        m_service->createTrainingClient(m_spec.baseModel, lora, { { "run_name", m_spec.runName } }),
         this, [this, loadFrom](const Result<FiretitanServiceClient::TrainingClient>& client) {
             if (!client)
                 return fail(client.error());
             m_training = *client;
-            m_saver = std::make_unique<RunSaver>(
-                *m_training, m_services.client, m_folder, m_services.clock, m_job);
-            m_saver->lossAt = [this](std::int64_t step) -> std::optional<double> {
-                const auto found = m_losses.find(step);
-                return found == m_losses.end() ? std::nullopt : std::optional(found->second);
-            };
-            m_saver->onIdle = [this] { finishIfIdle(); };
-            if (m_spec.resume)
-                m_saver->setNewest(m_spec.resume->stateName, m_spec.resume->newestSampler);
-            if (loadFrom.empty())
-                return beginTraining();
-            m_folder.log("loading " + loadFrom);
-            onFinished(m_training->loadStateWithOptimizer(loadFrom), this,
-                [this](const Status& loaded) { loaded ? beginTraining() : fail(loaded.error()); });
+            makeSaver();
+            startFrom(loadFrom);
+        });
+}
+
+void TrainLoop::makeSaver()
+{
+    m_saver = std::make_unique<RunSaver>(
+        *m_training, m_services.client, m_folder, m_services.clock, m_job);
+    m_saver->lossAt = [this](std::int64_t step) -> std::optional<double> {
+        const auto found = m_losses.find(step);
+        return found == m_losses.end() ? std::nullopt : std::optional(found->second);
+    };
+    m_saver->onIdle = [this] { finishIfIdle(); };
+    if (m_spec.resume)
+        m_saver->setNewest(m_spec.resume->stateName, m_spec.resume->newestSampler);
+}
+
+/// A continued run goes on from its own state; a new one from what its recipe names. Which of them
+/// it was stands in the log: nothing starts fresh in silence.
+void TrainLoop::startFrom(const std::string& loadFrom)
+{
+    if (!loadFrom.empty()) {
+        m_folder.log("loading " + loadFrom);
+        return onFinished(m_training->loadStateWithOptimizer(loadFrom), this,
+            [this](const Status& loaded) { loaded ? beginTraining() : fail(loaded.error()); });
+    }
+    if (m_spec.resume) {
+        m_folder.log("started fresh from the base model: the run has saved no state");
+        return beginTraining();
+    }
+    TrainingCheckpointsOptions options;
+    options.job = m_job;
+    m_checkpoints = std::make_unique<TrainingCheckpoints>(
+        *m_training, m_services.client, m_services.clock, std::move(options));
+    const Recipe& recipe = m_spec.recipe;
+    onFinished(m_checkpoints->resume({ recipe.initFromCheckpoint, recipe.warmStartFromAdapter }),
+        this, [this](const Result<ResumeOutcome>& outcome) {
+            if (!outcome)
+                return fail(outcome.error());
+            m_folder.log(outcome->statement);
+            for (const std::string& warning : outcome->warnings)
+                m_folder.log(warning);
+            beginTraining();
         });
 }
 
@@ -183,6 +221,10 @@ void TrainLoop::beginTraining()
         WeightSyncOptions options;
         options.deployment = m_spec.recipe.deployment;
         options.baseModel = m_spec.baseModel;
+        options.ttlSeconds = m_spec.recipe.ttlSeconds;
+        options.job = m_job;
+        options.chains = m_services.chains;
+        options.connection = m_spec.connection;
         m_syncer =
             std::make_unique<WeightSyncer>(*m_training, m_services.deployments, std::move(options));
     }
@@ -199,7 +241,7 @@ void TrainLoop::beginTraining()
 void TrainLoop::pump()
 {
     while (m_phase == Phase::Training && m_submitted < m_total
-        && m_submitted - m_done < kStepsInFlight)
+        && m_submitted - m_done < (isPolicyLoss() ? 1 : kStepsInFlight))
         submitStep(m_submitted + 1);
 }
 
@@ -211,12 +253,29 @@ void TrainLoop::submitStep(std::int64_t number)
     step.tokens = static_cast<double>(tokensOf(batch));
     step.lossTokens = lossTokensOf(batch);
     step.learningRate = learningRateAt(m_spec.recipe, number, m_total);
+    if (!isPolicyLoss())
+        return submitUpdate(number, std::move(batch));
+    onFinished(m_training->forward(batch), this,
+        [this, number, batch](const Result<ForwardResult>& before) {
+            auto inputs = before.and_then(
+                [&batch](const ForwardResult& result) { return policyBatch(batch, result); });
+            if (!inputs)
+                return fail(inputs.error());
+            submitUpdate(number, *std::move(inputs));
+        });
+}
+
+void TrainLoop::submitUpdate(std::int64_t number, std::vector<Datum> batch)
+{
+    if (m_phase == Phase::Failed || m_phase == Phase::Finished)
+        return;
     AdamParams adam;
-    adam.learningRate = step.learningRate;
+    adam.learningRate = m_steps[number].learningRate;
     adam.weightDecay = m_spec.recipe.weightDecay;
     adam.gradClipNorm = m_spec.recipe.gradClipNorm;
     adam.gradNormMetrics = "basic";
-    onFinished(m_training->forwardBackward(std::move(batch), "cross_entropy"), this,
+    const LossConfig config { m_spec.recipe.lossNumbers, m_spec.recipe.lossTexts };
+    onFinished(m_training->forwardBackward(std::move(batch), m_spec.recipe.lossFn, config), this,
         [this, number](Result<ForwardResult> result) {
             if (!result)
                 return fail(result.error());
@@ -268,8 +327,8 @@ void TrainLoop::submitPeriodicSaves(std::int64_t step)
             syncWeights(step);
         else
             // A delta needs something to stand on: "delta" means base first, then deltas.
-            (void)m_saver->save({ recipe.checkpointType == "base" ? "base" : "", stepName(step),
-                recipe.ttlSeconds, step, false });
+            (void)m_saver->save({ recipe.checkpointType == "delta" ? "" : recipe.checkpointType,
+                stepName(step), recipe.ttlSeconds, step, false });
     }
 }
 
@@ -281,15 +340,18 @@ void TrainLoop::syncWeights(std::int64_t step)
         return;
     }
     m_isSyncing = true;
-    onFinished(m_syncer->saveAndHotload(stepName(step)), this,
+    const std::string& type = m_spec.recipe.checkpointType;
+    onFinished(m_syncer->saveAndHotload(stepName(step), type == "delta" ? "" : type), this,
         [this, step](const Result<SyncResult>& result) {
             m_isSyncing = false;
             if (!result) { // the next one starts anew with a base; training goes on
                 m_folder.log("the weight sync failed: " + result.error().message);
                 return finishIfIdle();
             }
-            onFinished(m_saver->record(
-                           { result->checkpointType, stepName(step), std::nullopt, step, false },
+            for (const std::string& warning : result->warnings)
+                m_folder.log(warning);
+            onFinished(m_saver->record({ result->checkpointType, stepName(step),
+                                           m_spec.recipe.ttlSeconds, step, false },
                            result->snapshotName, result->snapshotName),
                 this, [this](const Result<ControlSaved>&) { finishIfIdle(); });
         });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "services/checkpoints/training_checkpoints.h"
 #include "services/codecs/control_codec.h"
 #include "services/codecs/recipe_codec.h"
 #include "services/core/clock.h"
@@ -8,6 +9,7 @@
 #include "services/gateway/deployment_manager.h"
 #include "services/gateway/fireworks_client.h"
 #include "services/gateway/trainer_job_manager.h"
+#include "services/store/snapshot_chains.h"
 #include "services/sync/weight_syncer.h"
 #include "services/train/control_server.h"
 #include "services/train/run_folder.h"
@@ -36,6 +38,7 @@ struct TrainServices
     TrainerJobManager& jobs;
     DeploymentManager& deployments;
     const Clock& clock;
+    SnapshotChains* chains = nullptr; ///< of weight syncs, over restarts; may be null
 };
 
 struct TrainSpec
@@ -50,7 +53,8 @@ struct TrainSpec
 };
 
 /// Supervised fine-tuning over the service layer: one job, one session, one model; batches of
-/// forward_backward and optim_step, two steps in flight; evaluation, periodic saves, weight sync;
+/// forward_backward and optim_step, two steps in flight (one with a policy loss, which is computed
+/// on the log-probabilities of just before); evaluation, periodic saves, weight sync;
 /// everything recorded in the run folder, and steered through its control socket.
 /// THREAD: that of the HttpClient; nothing blocks.
 class TrainLoop final : public QObject
@@ -99,9 +103,13 @@ private:
     void connectJob();
     void createJob(const std::string& loadFrom);
     void openSession(const TrainerServiceEndpoint& endpoint, const std::string& loadFrom);
+    void startFrom(const std::string& loadFrom);
+    void makeSaver();
     void beginTraining();
     void pump();
     void submitStep(std::int64_t number);
+    void submitUpdate(std::int64_t number, std::vector<Datum> batch);
+    [[nodiscard]] bool isPolicyLoss() const { return m_spec.recipe.lossFn != "cross_entropy"; }
     void submitEvaluation(std::int64_t step);
     void submitPeriodicSaves(std::int64_t step);
     void syncWeights(std::int64_t step);
@@ -137,6 +145,7 @@ private:
     std::shared_ptr<FiretitanTrainingClient> m_training;
     std::unique_ptr<RunSaver> m_saver;
     std::unique_ptr<WeightSyncer> m_syncer;
+    std::unique_ptr<TrainingCheckpoints> m_checkpoints;
     bool m_isSyncing = false;
     ControlServer m_control;
     QTimer m_stopTimer;

@@ -80,14 +80,15 @@ Result<TrainingData> TrainingData::fromJsonLines(
             return dataError(Error::Code::Malformed,
                 "line " + std::to_string(lineNumber) + " of the data: " + example.error().message);
         Example tokens;
+        const auto weight = static_cast<float>(example->weight);
         for (const auto& part : example->parts) {
             const auto bytes = bytesOf(part.text);
             tokens.tokens.insert(tokens.tokens.end(), bytes.begin(), bytes.end());
-            tokens.weights.resize(tokens.tokens.size(), part.isTrained ? 1.0F : 0.0F);
+            tokens.weights.resize(tokens.tokens.size(), part.isTrained ? weight : 0.0F);
         }
         if (vocabulary.endOfText >= 0) {
             tokens.tokens.push_back(vocabulary.endOfText);
-            tokens.weights.push_back(1.0F);
+            tokens.weights.push_back(weight);
         }
         const auto most = static_cast<std::size_t>(maxSeqLen) + 1;
         if (tokens.tokens.size() > most) {
@@ -96,7 +97,7 @@ Result<TrainingData> TrainingData::fromJsonLines(
         }
         const bool isTrained = tokens.tokens.size() > 1
             && std::any_of(tokens.weights.begin() + 1, tokens.weights.end(),
-                [](float weight) { return weight > 0; });
+                [](float value) { return value != 0.0F; });
         if (isTrained) // an example whose prompt fills the window teaches nothing
             data.m_examples.push_back(std::move(tokens));
     }
@@ -163,11 +164,36 @@ Datum TrainingData::sequence(std::size_t index, std::size_t shift) const
 
 double lossTokensOf(const std::vector<Datum>& batch)
 {
-    double sum = 0;
-    for (const Datum& datum : batch)
-        for (const float weight : datum.lossInputs.at("weights").floats)
-            sum += static_cast<double>(weight);
-    return sum;
+    double count = 0;
+    for (const Datum& datum : batch) {
+        const auto& weights = datum.lossInputs.at("weights").floats;
+        count += static_cast<double>(std::count_if(
+            weights.begin(), weights.end(), [](float weight) { return weight != 0.0F; }));
+    }
+    return count;
+}
+
+Result<std::vector<Datum>> policyBatch(std::vector<Datum> batch, const ForwardResult& before)
+{
+    if (before.outputs.size() != batch.size())
+        return Error { Error::Code::Malformed,
+            "The trainer answered " + std::to_string(before.outputs.size()) + " outputs for "
+                + std::to_string(batch.size()) + " sequences",
+            "no gradient was computed", {}, {} };
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+        auto& inputs = batch[i].lossInputs;
+        const auto logprobs = before.outputs[i].find("logprobs");
+        if (logprobs == before.outputs[i].end()
+            || logprobs->second.floats.size() != batch[i].tokens.size())
+            return Error { Error::Code::Malformed,
+                "The trainer's output of sequence " + std::to_string(i)
+                    + " does not hold a log-probability for each token",
+                "no gradient was computed", {}, {} };
+        inputs["logprobs"] = logprobs->second;
+        inputs["advantages"] = std::move(inputs.at("weights"));
+        inputs.erase("weights");
+    }
+    return batch;
 }
 
 std::int64_t tokensOf(const std::vector<Datum>& batch)

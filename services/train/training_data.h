@@ -47,15 +47,19 @@ private:
     struct Example
     {
         std::vector<std::int64_t> tokens;
-        std::vector<float> weights; ///< of each token as a target
+        std::vector<float> weights; ///< of each token as a target; 0: no loss on it
     };
     int m_maxSeqLen = 0;
     std::vector<std::int64_t> m_stream;
     std::vector<Example> m_examples;
 };
 
-/// Sum of the weights of all targets: the tokens that the loss is taken on.
+/// Targets with a weight other than 0: the tokens that the loss is taken on.
 [[nodiscard]] double lossTokensOf(const std::vector<Datum>& batch);
+/// The inputs of a policy loss: advantages from the weights, and the log-probabilities that the
+/// model gave just before. Malformed if `before` does not fit the batch.
+[[nodiscard]] Result<std::vector<Datum>> policyBatch(
+    std::vector<Datum> batch, const ForwardResult& before);
 [[nodiscard]] std::int64_t tokensOf(const std::vector<Datum>& batch);
 
 /// Batches by step, in an order that depends on the seed and the epoch only: a run that continues
