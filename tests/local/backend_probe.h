@@ -159,7 +159,8 @@ private:
 class TrainingProbe
 {
 public:
-    TrainingProbe(const BackendProbe& backend, std::string job)
+    /// `rank` 0: full parameters.
+    TrainingProbe(const BackendProbe& backend, std::string job, int rank = 0)
         : m_backend(backend)
         , m_job(std::move(job))
     {
@@ -170,7 +171,7 @@ public:
         wanted.sessionId = session->sessionId;
         wanted.baseModel = BackendProbe::baseModel();
         wanted.lora = LoraConfig {};
-        wanted.lora->rank = 0;
+        wanted.lora->rank = rank;
         const auto reply = result(post("create_model", encodeCreateModel(wanted)).body);
         const auto created = decodeModelResult(reply.result);
         CHECK(created.has_value());

@@ -56,9 +56,8 @@ inline std::string completionHead(const BackendProbe& probe, const std::string& 
     const std::string& headers = "Connection: close\r\n")
 {
     return "POST " + std::string(kCompletionsPath) + " HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Api-Key: "
-        + probe.key() + "\r\n" + headers
-        + "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size())
-        + "\r\n\r\n" + body;
+        + probe.key() + "\r\n" + headers + "Content-Type: application/json\r\nContent-Length: "
+        + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 inline StreamReply streamCompletion(
@@ -78,8 +77,8 @@ public:
         , m_session(std::move(session))
     {
     }
-    RawConnection::Reply post(const std::string& name, const std::string& body,
-        const std::string& headers = {}) const
+    RawConnection::Reply post(
+        const std::string& name, const std::string& body, const std::string& headers = {}) const
     {
         return m_backend.call("POST", "/api/v1/" + name, body, headers);
     }
@@ -116,8 +115,8 @@ public:
         const std::string& requestId, const std::string& accept = "application/json") const
     {
         while (true) {
-            auto reply = post(
-                "retrieve_future", encodeRetrieve(requestId), "Accept: " + accept + "\r\n");
+            auto reply =
+                post("retrieve_future", encodeRetrieve(requestId), "Accept: " + accept + "\r\n");
             if (reply.body.find("try_again") == std::string::npos)
                 return reply;
         }

@@ -32,8 +32,8 @@ CompletionRequest wantedText(const std::string& prompt = "Once upon a time")
 
 desk::Completion completed(const BackendFixture& fixture, const CompletionRequest& wanted)
 {
-    const auto reply = fixture.probe.call(
-        "POST", desk::kCompletionsPath, desk::encodeCompletionRequest(wanted));
+    const auto reply =
+        fixture.probe.call("POST", desk::kCompletionsPath, desk::encodeCompletionRequest(wanted));
     auto made = desk::decodeCompletion(reply.body);
     if (!made)
         fail(__FILE__, __LINE__, "no completion: " + reply.body);
@@ -104,6 +104,8 @@ TEST(several_choices_and_several_prompts)
     const BackendFixture fixture;
     auto wanted = wantedText();
     wanted.n = 3;
+    wanted.maxTokens = 60;
+    wanted.temperature = 3; // what this model says, it says with certainty
     const auto made = completed(fixture, wanted);
     CHECK_EQUAL(made.choices.size(), std::size_t { 3 });
     std::set<std::string> different;
@@ -145,6 +147,7 @@ TEST(stops_end_the_text_before_them)
     CHECK_EQUAL(byToken.completionTokenIds.back(), std::int64_t { token });
     CHECK_EQUAL(byToken.text.size() + 1, byToken.completionTokenIds.size());
     CHECK_EQUAL(byToken.finishReason, "stop");
+    CHECK_EQUAL(texts(streamed(fixture, wanted)), texts(completed(fixture, wanted)));
 }
 
 TEST(structured_log_probabilities_fit_the_tokens)
@@ -223,8 +226,8 @@ TEST(the_scores_of_an_echo_are_those_of_the_completion_before)
     auto again = wanted;
     again.prompt.clear();
     again.promptTokens = made.promptTokenIds;
-    again.promptTokens->insert(again.promptTokens->end(), made.completionTokenIds.begin(),
-        made.completionTokenIds.end());
+    again.promptTokens->insert(
+        again.promptTokens->end(), made.completionTokenIds.begin(), made.completionTokenIds.end());
     again.isEcho = true;
     again.maxTokens = 0;
     const auto scores = completed(fixture, again).choices[0];
@@ -332,8 +335,8 @@ TEST(a_client_that_hangs_up_stops_its_generation)
     const auto began = std::chrono::steady_clock::now();
     for (int i = 0; i < 24; ++i) {
         RawConnection connection(fixture.probe.port());
-        CHECK(connection.send(
-            completionHead(fixture.probe, desk::encodeCompletionRequest(wanted))));
+        CHECK(
+            connection.send(completionHead(fixture.probe, desk::encodeCompletionRequest(wanted))));
         CHECK(!connection.readUntilClosed(64).empty());
     }
     const auto left = std::chrono::steady_clock::now() - began;
@@ -416,8 +419,7 @@ TEST(every_refusal_has_a_body_that_clients_read)
             "trainingSessions" },
     };
     for (const auto& refusal : refusals)
-        for (const auto path :
-            { desk::kCompletionsPath, std::string_view("/v1/completions") }) {
+        for (const auto path : { desk::kCompletionsPath, std::string_view("/v1/completions") }) {
             const auto reply =
                 fixture.probe.call("POST", path, refusal.body, "x-request-id: abc\r\n");
             CHECK_EQUAL(reply.status, refusal.status);
@@ -432,8 +434,8 @@ TEST(every_refusal_has_a_body_that_clients_read)
         }
     CHECK_EQUAL(fixture.probe.call("GET", desk::kCompletionsPath).status, 405);
     // A stream that is refused before its first event is an ordinary answer.
-    const auto reply = streamCompletion(
-        fixture.probe, "{" + kModelField + R"("prompt":[99999],"stream":true})");
+    const auto reply =
+        streamCompletion(fixture.probe, "{" + kModelField + R"("prompt":[99999],"stream":true})");
     CHECK_EQUAL(reply.status, 400);
     const auto unauthorized = request(fixture.probe.port(), "POST", desk::kCompletionsPath,
         "{" + kModelField + R"("prompt":"x"})");

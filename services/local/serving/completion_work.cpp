@@ -46,6 +46,23 @@ namespace {
         return bytes.size();
     }
 
+    /// Length of the part that cannot be the beginning of a stop.
+    std::size_t beforeStops(std::string_view text, const std::vector<std::string>& stops)
+    {
+        auto length = text.size();
+        for (const auto& stop : stops) {
+            if (stop.empty())
+                continue;
+            length = std::min(length, text.find(stop));
+            for (auto part = std::min(stop.size() - 1, text.size()); part > 0; --part)
+                if (text.substr(text.size() - part) == std::string_view(stop).substr(0, part)) {
+                    length = std::min(length, text.size() - part);
+                    break;
+                }
+        }
+        return length;
+    }
+
     std::string secondsText(std::chrono::steady_clock::duration time)
     {
         return std::to_string(std::chrono::duration<double>(time).count());
@@ -407,7 +424,11 @@ void CompletionWork::sendToken(int index, const SampledToken& token)
     row.index = index;
     auto entry = entryOf(token.token, static_cast<double>(token.logprob),
         static_cast<double>(token.samplingLogprob), choice.text);
-    const auto whole = wholeLetters(choice.text);
+    const auto& stopTokens = m_order.request.stopTokens;
+    if (std::find(stopTokens.begin(), stopTokens.end(), token.token) != stopTokens.end())
+        choice.text.resize(choice.text.size() - entry.bytes.size()); // it ends the text
+    const auto safe = beforeStops(choice.text, m_order.request.stop);
+    const auto whole = wholeLetters(std::string_view(choice.text).substr(0, safe));
     if (whole > choice.sent)
         row.text = choice.text.substr(choice.sent, whole - choice.sent);
     choice.sent = std::max(choice.sent, whole);
