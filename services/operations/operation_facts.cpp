@@ -8,7 +8,11 @@
 #include "services/operations/preflight.h"
 #include "services/runs/control_socket.h"
 
+#include <QPromise>
+#include <QThreadPool>
+
 #include <functional>
+#include <memory>
 #include <utility>
 
 namespace desk {
@@ -236,8 +240,47 @@ namespace {
                     m_facts.bestLoss = m_environment.bestLossOf(jobOf(m_draft));
                 if (m_environment.verifiedAs)
                     m_facts.verified = m_environment.verifiedAs(m_draft.subject);
+                if (row && row->type == CheckpointType::InferenceLora && !row->path.empty())
+                    return findBase(row->path);
             }
             m_errand->finish(std::move(m_facts));
+        }
+
+        /// The model that the adapter is to stand on, by the draft's word or the job's.
+        void findBase(const std::string& adapter)
+        {
+            auto base = parameter(m_draft, "base_model");
+            if (base.empty() && m_facts.deployment)
+                base = m_facts.deployment->baseModel;
+            if (base.empty() && m_facts.job)
+                base = m_facts.job->baseModel;
+            if (base.empty())
+                return m_errand->finish(std::move(m_facts));
+            m_errand->await(m_services.client->getModel(base),
+                [self = shared_from_this(), adapter](const Result<Model>& model) {
+                    if (!model || model->path.empty())
+                        return self->m_errand->finish(std::move(self->m_facts));
+                    self->readAdapter(adapter, model->path);
+                });
+        }
+
+        void readAdapter(const std::string& adapter, const std::string& base)
+        {
+            auto promise = std::make_shared<QPromise<Result<AdapterReport>>>();
+            promise->start();
+            auto future = promise->future();
+            QThreadPool::globalInstance()->start([promise, adapter, base] {
+                promise->addResult(inspectAdapter(adapter, base));
+                promise->finish();
+            });
+            m_errand->await(
+                future, [self = shared_from_this()](const Result<AdapterReport>& report) {
+                    if (report)
+                        self->m_facts.adapter = *report;
+                    else
+                        self->m_facts.adapterProblem = report.error().message;
+                    self->m_errand->finish(std::move(self->m_facts));
+                });
         }
 
         OperationDraft m_draft; // the subject of Previous is found on the way

@@ -5,6 +5,7 @@
 #include "services/core/connection.h"
 #include "services/core/records.h"
 #include "services/core/result.h"
+#include "services/operations/adapter_check.h"
 #include "services/operations/operation_center.h"
 #include "services/operations/operation_plan.h"
 
@@ -38,6 +39,9 @@ struct OperationFacts
     std::optional<double> loss; ///< of the run at the checkpoint's step
     std::optional<double> bestLoss;
     std::optional<std::string> verified;
+    /// Of a LoRA row whose files, and whose base's files, are on this machine.
+    std::optional<AdapterReport> adapter;
+    std::string adapterProblem; ///< why they cannot be read
     std::optional<std::string>
         checkpointRoute; ///< extend, delete: FireworksClient::checkpointRoute
     std::string routeProblem; ///< why it is not there

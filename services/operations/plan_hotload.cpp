@@ -314,6 +314,7 @@ void planHotload(OperationPlan& plan, const OperationFacts& facts)
     else
         checks.pass("exists", "Checkpoint can be served", kindWord(row->type));
     checkHotloadTarget(checks, facts);
+    checkAdapter(checks, facts, facts.deployment ? facts.deployment->baseModel : std::string {});
     Chain chain;
     if (row && isSampler(row->type))
         chain = checkChain(checks, plan, facts, *row);

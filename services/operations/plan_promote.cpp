@@ -166,6 +166,7 @@ void planPromote(OperationPlan& plan, const OperationFacts& facts)
     }
     checkBaseModel(checks, plan, facts);
     checkModelId(checks, plan, facts, model);
+    checkAdapter(checks, facts, parameter(draft, "base_model"));
     checkRetention(checks, facts);
     checkVerified(checks, facts);
     if (row)

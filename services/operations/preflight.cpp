@@ -128,6 +128,42 @@ void checkVerified(CheckList& checks, const OperationFacts& facts)
     checks.pass(kId, kTitle, *facts.verified == "exact" ? "bit-exact" : *facts.verified);
 }
 
+void checkAdapter(CheckList& checks, const OperationFacts& facts, const std::string& base)
+{
+    constexpr auto kId = "adapter";
+    constexpr auto kTitle = "Adapter fits its base";
+    if (!facts.adapterProblem.empty())
+        return checks.fail(kId, kTitle, facts.adapterProblem, "Save it again from the run");
+    if (!facts.adapter)
+        return;
+    const auto& report = *facts.adapter;
+    if (!report.clashes.empty()) {
+        const auto& clash = report.clashes.front();
+        std::string why = clash.tensor + " is " + shapeText(clash.adapter) + " in the adapter and "
+            + shapeText(clash.base) + " in " + shortName(base);
+        if (!report.namedBase.empty())
+            why += "; the adapter names the base " + report.namedBase;
+        return checks.fail(kId, kTitle, why, "Choose the base that the adapter was trained on");
+    }
+    if (report.moduleCount == 0)
+        return checks.fail(
+            kId, kTitle, "the adapter holds no modules", "Save it again after a step of training");
+    const auto share = std::to_string(report.matchingCount) + " of "
+        + std::to_string(report.moduleCount) + " modules match";
+    if (report.matchingCount < report.moduleCount) {
+        const auto why = share + "; example: " + report.exampleAdapter + ", base has "
+            + (report.exampleBase.empty() ? "none like it" : report.exampleBase);
+        if (report.matchingCount == 0)
+            return checks.fail(kId, kTitle, why, "Its names must be those of the served model");
+        return checks.warn(kId, kTitle, why, "Modules that do not match have no effect");
+    }
+    if (report.isZero)
+        return checks.warn(kId, kTitle,
+            share + ", but every lora_B is zero: the adapter changes nothing",
+            "Choose a later save");
+    checks.pass(kId, kTitle, share);
+}
+
 const Checkpoint* findCheckpoint(const std::vector<Checkpoint>& rows, const std::string& name)
 {
     const auto it = std::find_if(

@@ -49,6 +49,8 @@ private:
 
 /// Whether somebody has proved the checkpoint's weights on this machine.
 void checkVerified(CheckList& checks, const OperationFacts& facts);
+/// Whether a LoRA adapter changes the base it is put on (facts.adapter); nothing for other rows.
+void checkAdapter(CheckList& checks, const OperationFacts& facts, const std::string& base);
 [[nodiscard]] const Checkpoint* findCheckpoint(
     const std::vector<Checkpoint>& rows, const std::string& name);
 /// The server's step, else the number in "step-0010-a1b2c3d4".
