@@ -307,8 +307,10 @@ void Ctl::resolveCheckpoint(
         parsed ? parsed->jobName().toString() : fullJobName(name.substr(0, slash));
     const std::string id = parsed ? parsed->checkpoint : name.substr(slash + 1);
     then(client().listCheckpoints(job),
-        [this, job, id, wanted, next = std::move(next)](const std::vector<Checkpoint>& rows) {
-            const CheckpointMatch match = matchCheckpoint(rows, id, wanted == Wanted::Sampler);
+        [this, job, id, wantsSampler = wanted == Wanted::Sampler && !parsed,
+            next = std::move(next)](const std::vector<Checkpoint>& rows) {
+            // A name in full means that row and no other.
+            const CheckpointMatch match = matchCheckpoint(rows, id, wantsSampler);
             if (match.row != nullptr)
                 return next(*match.row);
             fail({ match.alike == 0 ? Error::Code::NotFound : Error::Code::Usage,

@@ -128,8 +128,8 @@ namespace {
             auto future = promise.future();
             QThreadPool::globalInstance()->start(
                 [promise = std::make_shared<QPromise<Result<qint64>>>(std::move(promise)),
-                    self = shared_from_this(), source = from + u'/' + name,
-                    target = m_part + u'/' + name] {
+                    self = shared_from_this(), source = QString(from + u'/' + name),
+                    target = QString(m_part + u'/' + name)] {
                     promise->addResult(copyFile(source, target, self->m_isCanceled));
                     promise->finish();
                 });
