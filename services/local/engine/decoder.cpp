@@ -86,17 +86,33 @@ void Decoder::adapt(const DecoderWeights& w, const LoraGroup& group, std::size_t
 {
     const std::size_t rank = w.lora->rank;
     const auto scale = static_cast<float>(w.lora->scale);
-    std::vector<float> low(rank);
-    for (std::size_t i = 0; i < count; ++i)
-        for (std::size_t p = 0; p < group.parts.size(); ++p) {
-            const LoraPart& part = group.parts[p];
-            const float* a = w.adapter + group.a + p * rank * group.in;
-            for (std::size_t r = 0; r < rank; ++r)
-                low[r] = scale * m_kernels.dot(a + r * group.in, x + i * group.in, group.in);
-            float* out = y + i * yStride + part.column;
+    const std::size_t width = group.parts.size() * rank;
+    if (width == 0)
+        return;
+    std::vector<float> low(count * width);
+    const float* a = w.adapter + group.a;
+    if (count == 1)
+        for (std::size_t r = 0; r < width; ++r)
+            low[r] = m_kernels.dot(a + r * group.in, x, group.in);
+    else
+        multiply<float>(nullptr, m_kernels, { count, width, group.in }, rowMajor(x, group.in),
+            transposed(a, group.in), low.data(), width, false);
+    for (float& value : low)
+        value *= scale;
+    for (std::size_t p = 0; p < group.parts.size(); ++p) {
+        const LoraPart& part = group.parts[p];
+        const float* b = w.adapter + part.b;
+        const float* u = low.data() + p * rank;
+        if (count == 1) {
             for (std::size_t o = 0; o < part.out; ++o)
-                out[o] += m_kernels.dot(w.adapter + part.b + o * rank, low.data(), rank);
+                y[part.column + o] += m_kernels.dot(b + o * rank, u, rank);
+            continue;
         }
+        for (std::size_t first = 0; first < part.out; first += kVocabSlice)
+            multiply<float>(nullptr, m_kernels,
+                { count, std::min(kVocabSlice, part.out - first), rank }, rowMajor(u, width),
+                transposed(b + first * rank, rank), y + part.column + first, yStride, true);
+    }
 }
 
 // Norms and rotates the heads of the block and puts its keys and values into the cache.
