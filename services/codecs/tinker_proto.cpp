@@ -19,6 +19,7 @@ namespace {
 
     using protozero::pbf_reader;
     using protozero::pbf_writer;
+    using protozero::tag_and_type;
 
     enum class Dtype : std::int32_t
     {
@@ -32,10 +33,56 @@ namespace {
     constexpr std::size_t kMaxProtoEntries = 4'096; // of a map
     constexpr std::size_t kMaxProtoText = 65'536;
 
+    constexpr auto kBytes = protozero::pbf_wire_type::length_delimited;
+    constexpr auto kVarint = protozero::pbf_wire_type::varint;
+    constexpr auto kFixed64 = protozero::pbf_wire_type::fixed64;
+
+    /// A known number with another wire type is an unknown field; reading it would be undefined.
+    bool isField(
+        const pbf_reader& reader, protozero::pbf_tag_type tag, protozero::pbf_wire_type type)
+    {
+        return reader.tag() == tag && reader.wire_type() == type;
+    }
+
+    struct BadText final : protozero::exception
+    {
+        const char* what() const noexcept override { return "a text that is too long or no UTF-8"; }
+    };
+
+    bool isUtf8(std::string_view text)
+    {
+        for (std::size_t i = 0; i < text.size();) {
+            const auto lead = static_cast<unsigned char>(text[i]);
+            const std::size_t length = lead < 0x80    ? 1
+                : (lead >> 5U) == 0x06 && lead > 0xC1 ? 2
+                : (lead >> 4U) == 0x0E                ? 3
+                : (lead >> 3U) == 0x1E && lead < 0xF5 ? 4
+                                                      : 0;
+            if (length == 0 || i + length > text.size())
+                return false;
+            std::uint32_t code = length == 1 ? lead : lead & (0xFFU >> (length + 1));
+            for (std::size_t k = 1; k < length; ++k) {
+                const auto next = static_cast<unsigned char>(text[i + k]);
+                if ((next >> 6U) != 0x02)
+                    return false;
+                code = (code << 6U) | (next & 0x3FU);
+            }
+            const bool isSurrogate = code >= 0xD800 && code <= 0xDFFF;
+            const bool isOverlong =
+                (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
+            if (isSurrogate || isOverlong || code > 0x10FFFF)
+                return false;
+            i += length;
+        }
+        return true;
+    }
+
     std::string protoText(pbf_reader& reader, std::size_t limit)
     {
         const auto view = reader.get_view();
-        return { view.data(), std::min(view.size(), limit) };
+        if (view.size() > limit || !isUtf8({ view.data(), view.size() }))
+            throw BadText();
+        return { view.data(), view.size() };
     }
 
     template <class Wire, class T>
@@ -111,32 +158,33 @@ namespace {
     {
         RawTensor raw;
         while (reader.next()) {
-            switch (reader.tag()) {
-            case 1:
+            switch (reader.tag_and_type()) {
+            case tag_and_type(1, kBytes):
                 raw.values = reader.get_view();
                 raw.hasValues = true;
                 raw.isSparse = false;
                 break;
-            case 2: {
+            case tag_and_type(2, kBytes): {
                 auto sparse = reader.get_message();
                 raw.isSparse = true;
                 raw.hasValues = true;
                 while (sparse.next()) {
-                    if (sparse.tag() == 1)
+                    if (isField(sparse, 1, kBytes))
                         raw.values = sparse.get_view();
-                    else if (sparse.tag() == 2)
+                    else if (isField(sparse, 2, kBytes))
                         raw.rows = sparse.get_view();
-                    else if (sparse.tag() == 3)
+                    else if (isField(sparse, 3, kBytes))
                         raw.columns = sparse.get_view();
                     else
                         sparse.skip();
                 }
                 break;
             }
-            case 3:
+            case tag_and_type(3, kVarint):
                 raw.type = static_cast<Dtype>(reader.get_enum());
                 break;
-            case 4:
+            case tag_and_type(4, kBytes):
+            case tag_and_type(4, kVarint):
                 if (auto status = addSizes(reader, raw.shape, what); !status)
                     return status.error();
                 break;
@@ -209,14 +257,14 @@ namespace {
     Status readChunk(pbf_reader chunk, Datum& datum, const std::string& what)
     {
         while (chunk.next()) {
-            if (chunk.tag() != 1)
+            if (!isField(chunk, 1, kBytes))
                 return badTensor(what + ": only encoded_text chunks are understood, not "
                     + (chunk.tag() == 2        ? "image"
                             : chunk.tag() == 3 ? "dmel"
                                                : "field " + std::to_string(chunk.tag())));
             auto text = chunk.get_message();
             while (text.next()) {
-                if (text.tag() != 1) {
+                if (!isField(text, 1, kBytes)) {
                     text.skip();
                     continue;
                 }
@@ -234,9 +282,9 @@ namespace {
         std::string name;
         pbf_reader value;
         while (entry.next()) {
-            if (entry.tag() == 1)
+            if (isField(entry, 1, kBytes))
                 name = protoText(entry, kMaxProtoName);
-            else if (entry.tag() == 2)
+            else if (isField(entry, 2, kBytes))
                 value = entry.get_message();
             else
                 entry.skip();
@@ -255,9 +303,9 @@ namespace {
         Datum datum;
         while (reader.next()) {
             Status status = done();
-            if (reader.tag() == 1)
+            if (isField(reader, 1, kBytes))
                 status = readChunk(reader.get_message(), datum, what);
-            else if (reader.tag() == 2)
+            else if (isField(reader, 2, kBytes))
                 status = readInput(reader.get_message(), datum, budget, what);
             else
                 reader.skip(); // provenance: for losses that this backend does not have
@@ -280,17 +328,17 @@ namespace {
         ConfigEntry entry;
         entry.number = 0.0; // proto3 leaves zeros out
         while (reader.next()) {
-            if (reader.tag() == 1) {
+            if (isField(reader, 1, kBytes)) {
                 entry.key = protoText(reader, kMaxProtoName);
-            } else if (reader.tag() == 2 && !isSecondForm) {
+            } else if (!isSecondForm && isField(reader, 2, kFixed64)) {
                 entry.number = reader.get_double();
-            } else if (reader.tag() == 2) {
+            } else if (isSecondForm && isField(reader, 2, kBytes)) {
                 auto value = reader.get_message();
                 while (value.next()) {
-                    if (value.tag() == 1) {
+                    if (isField(value, 1, kFixed64)) {
                         entry.number = value.get_double();
                         entry.text.reset();
-                    } else if (value.tag() == 2) {
+                    } else if (isField(value, 2, kBytes)) {
                         entry.text = protoText(value, kMaxProtoText);
                         entry.number.reset();
                     } else {
@@ -329,22 +377,22 @@ namespace {
         std::size_t entries = 0;
         pbf_reader reader(bytes.data(), bytes.size());
         while (reader.next()) {
-            switch (reader.tag()) {
-            case 1:
+            switch (reader.tag_and_type()) {
+            case tag_and_type(1, kBytes):
                 request.modelId = protoText(reader, kMaxProtoName);
                 break;
-            case 2:
+            case tag_and_type(2, kVarint):
                 request.seqId = reader.get_int32();
                 break;
-            case 3:
+            case tag_and_type(3, kBytes):
                 if (auto status = addDatum(reader, request, budget); !status)
                     return status.error();
                 break;
-            case 4:
+            case tag_and_type(4, kBytes):
                 request.lossFn = protoText(reader, kMaxProtoName);
                 break;
-            case 5:
-            case 7: {
+            case tag_and_type(5, kBytes):
+            case tag_and_type(7, kBytes): {
                 if (++entries > kMaxProtoEntries)
                     return badTensor("The forward pass has more than 4096 loss options");
                 const bool isSecond = reader.tag() == 7;
@@ -358,7 +406,7 @@ namespace {
                     request.lossConfig[entry.key] = *entry.number;
                 break;
             }
-            case 6:
+            case tag_and_type(6, kVarint):
                 request.isBackward = !reader.get_bool();
                 break;
             default:
@@ -487,16 +535,16 @@ namespace {
     {
         RawBatch batch;
         while (reader.next()) {
-            if (reader.tag() == 1) {
+            if (isField(reader, 1, kBytes)) {
                 batch.data = reader.get_view();
-            } else if (reader.tag() == 2) {
+            } else if (isField(reader, 2, kBytes)) {
                 auto offsets = wholeNumbers(reader.get_view(), Dtype::Int64, what);
                 if (!offsets)
                     return offsets.error();
                 batch.offsets = *std::move(offsets);
-            } else if (reader.tag() == 3) {
+            } else if (isField(reader, 3, kVarint)) {
                 batch.type = static_cast<Dtype>(reader.get_enum());
-            } else if (reader.tag() == 4) {
+            } else if (isField(reader, 4, kBytes) || isField(reader, 4, kVarint)) {
                 if (auto status = addSizes(reader, batch.trailing, what); !status)
                     return status.error();
             } else {
@@ -550,14 +598,14 @@ namespace {
         std::int64_t count = 0;
         std::map<std::string, RawBatch> fields;
         while (reader.next()) {
-            if (reader.tag() == 2) {
+            if (isField(reader, 2, kBytes)) {
                 auto entry = reader.get_message();
                 std::string name;
                 pbf_reader value;
                 while (entry.next()) {
-                    if (entry.tag() == 1)
+                    if (isField(entry, 1, kBytes))
                         name = protoText(entry, kMaxProtoName);
-                    else if (entry.tag() == 2)
+                    else if (isField(entry, 2, kBytes))
                         value = entry.get_message();
                     else
                         entry.skip();
@@ -566,7 +614,7 @@ namespace {
                 if (!batch)
                     return batch.error();
                 fields[name] = *std::move(batch);
-            } else if (reader.tag() == 3) {
+            } else if (isField(reader, 3, kVarint)) {
                 count = reader.get_int64();
             } else {
                 reader.skip();
@@ -597,12 +645,12 @@ namespace {
         result.outputType.clear();
         pbf_reader reader(bytes.data(), bytes.size());
         while (reader.next()) {
-            if (reader.tag() == 1) {
+            if (isField(reader, 1, kBytes)) {
                 result.outputType = protoText(reader, kMaxProtoName);
-            } else if (reader.tag() == 2) {
+            } else if (isField(reader, 2, kBytes)) {
                 if (auto status = readRecord(reader.get_message(), result.outputs); !status)
                     return status.error();
-            } else if (reader.tag() == 3 && result.metrics.size() < kMaxProtoEntries) {
+            } else if (isField(reader, 3, kBytes) && result.metrics.size() < kMaxProtoEntries) {
                 auto entry = configEntry(reader.get_message(), false);
                 result.metrics[entry.key] = *entry.number;
             } else {

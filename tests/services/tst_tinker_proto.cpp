@@ -205,6 +205,29 @@ TEST(bodies_that_lie_are_refused_before_they_cost_memory)
     CHECK(!desk::decodeForwardResultProto(bytes("1210 120c 0a0161 1207 0a02 0000 1801 12 1801")));
 }
 
+TEST(known_numbers_of_another_kind_and_texts_that_are_none_are_refused_or_skipped)
+{
+    // seq_id, forward_only and loss_fn as something else: unknown fields, so the loss is missing.
+    CHECK(!desk::decodeForwardProto(bytes("0a016d 120131 320131 2001")));
+    const auto skipped = desk::decodeForwardProto(bytes("0a016d 220178 120131 320131 1801 2801"));
+    CHECK(skipped.has_value());
+    CHECK(skipped->isBackward && skipped->data.empty());
+    CHECK_EQUAL(skipped->seqId, 0);
+    for (const auto* text : { "fffe", "c080", "eda080", "f4908080", "e282", "80" })
+        CHECK(!desk::decodeForwardProto(field(1, bytes(text)) + bytes("0a016d 220178")));
+    CHECK(desk::decodeForwardProto(
+        field(1, "m\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80") + bytes("220178"))
+              .has_value());
+    CHECK(!desk::decodeForwardProto(field(1, std::string(2000, 'm')) + bytes("220178")));
+    // Every bit of an honest body flipped: an error or a request, never more.
+    for (std::size_t bit = 0; bit < kOneDatum.size() * 8; ++bit) {
+        auto body = kOneDatum;
+        body[bit / 8] = static_cast<char>(body[bit / 8] ^ (1 << (bit % 8)));
+        (void)desk::decodeForwardProto(body);
+        (void)desk::decodeForwardResultProto(body);
+    }
+}
+
 TEST(provenance_is_read_and_left_out)
 {
     // model_input_spans: sampled_tokens {sequence_id "r:0", length 3}; override of an unknown
