@@ -200,7 +200,7 @@ def X_protobuf_that_lies(t):
     good = proto_datum(TEXT, {"target_tokens": tensor(TEXT, INT64)})
     whole = proto_request(wire.model, 1, [good])
     lies = [os.urandom(300), b"\xff" * 64, whole[:-5], whole[:40], field(1, wire.model) + varint(3 << 3 | 2) + varint(1 << 62),
-            varint(3 << 3 | 3) * 5000, field(1, b"\xff\xfe") + whole, field(2, "text instead of a number") + whole[2:],
+            varint(3 << 3 | 3) * 5000, whole + field(4, b"\xff\xfe"), field(2, "text instead of a number") + whole[2:],
             # Shapes and offsets that do not fit their bytes.
             proto_request(wire.model, 2, [proto_datum(TEXT, {"target_tokens": tensor(TEXT, INT64, [1 << 40])})]),
             proto_request(wire.model, 3, [proto_datum(TEXT, {"target_tokens": tensor(TEXT, INT64, [1 << 33, 1 << 33])})]),
@@ -211,7 +211,7 @@ def X_protobuf_that_lies(t):
         answer = wire.post("forward_backward", body, PROTO)
         t.assertIn(answer.status, (200, 400), f"{index}: {answer}")
         if answer.status == 200:
-            with t.assertRaises(Refused) as caught:
+            with t.assertRaises(Refused, msg=f"lie {index}") as caught:
                 wire.retrieve(answer.json()["request_id"])
             t.assertEqual(caught.exception.category, "user", index)
         else:

@@ -29,17 +29,13 @@ class Replay:
         self.link = http.client.HTTPConnection("127.0.0.1", backend.port, timeout=90)
 
     def live(self, data):
-        """Recorded ids → live ones. Longest first: a model id begins with its session's."""
-        for old in sorted(self.ids, key=len, reverse=True):
-            data = data.replace(old.encode(), self.ids[old].encode())
-        return data
+        """Recorded ids → live ones, in bytes that need not be text."""
+        return transcript.substitute(data.decode("latin-1"), self.ids).encode("latin-1")
 
     def send(self, line):
         key = ("tml-" if self.sdk.startswith("tinker") else "") + self.backend.key
         body = self.live(transcript.body_of(line))
-        if line.get("zstd"):
-            body = transcript.zstd_frame(body)
-        self.link.putrequest(line["method"], self.live(line["path"].encode()).decode(), skip_host=False, skip_accept_encoding=True)
+        self.link.putrequest(line["method"], self.live(line["path"].encode()).decode(), skip_accept_encoding=True)
         for name, value in self.sets[line["headers"]]:
             if name == "$key":
                 for one in value.split():

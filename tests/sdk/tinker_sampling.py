@@ -439,7 +439,8 @@ def TK21_12_a_cancelled_sample_frees_its_work(t):
     for request in long:
         answer = wire.post("cancel_future", {"request_id": request})
         t.assertIn(answer.status, (200, 202, 204))
-    t.assertEqual(wire.post("cancel_future", {"request_id": "nobody"}).status, 404)
+    # Cancelling what has ended or never was is no error: it is a race that the client cannot avoid.
+    t.assertIn(wire.post("cancel_future", {"request_id": "nobody"}).status, (200, 202, 204))
     short = wire.call("asample", {**body, "num_samples": 1, "seq_id": 100, "sampling_params": {"max_tokens": 2, "stop": []}})
     import time
     begin = time.monotonic()

@@ -152,7 +152,7 @@ def TK21_13_optimizer_parameters_of_another_family(t):
     client = lora(t)
     client.forward_backward([weighted()], "cross_entropy").result()
     with t.assertRaises(tinker.RequestFailedError) as caught:
-        client.optim_step(tinker.DimuonParams()).result()
+        client.optim_step(tinker.DimuonParams(learning_rate=0.01)).result()
     t.assertEqual(str(caught.exception.category), "user")
     client.optim_step(adam()).result()
 
