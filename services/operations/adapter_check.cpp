@@ -93,7 +93,7 @@ namespace {
 
 } // namespace
 
-std::string shapeText(const std::vector<std::uint64_t>& shape)
+std::string dimensionsText(const std::vector<std::uint64_t>& shape)
 {
     std::string text;
     for (const auto size : shape)

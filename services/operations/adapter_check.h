@@ -40,6 +40,6 @@ struct AdapterReport
     const std::filesystem::path& adapter, const std::filesystem::path& base);
 
 /// "152x8"
-[[nodiscard]] std::string shapeText(const std::vector<std::uint64_t>& shape);
+[[nodiscard]] std::string dimensionsText(const std::vector<std::uint64_t>& shape);
 
 } // namespace desk

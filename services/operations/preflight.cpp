@@ -139,8 +139,8 @@ void checkAdapter(CheckList& checks, const OperationFacts& facts, const std::str
     const auto& report = *facts.adapter;
     if (!report.clashes.empty()) {
         const auto& clash = report.clashes.front();
-        std::string why = clash.tensor + " is " + shapeText(clash.adapter) + " in the adapter and "
-            + shapeText(clash.base) + " in " + shortName(base);
+        std::string why = clash.tensor + " is " + dimensionsText(clash.adapter)
+            + " in the adapter and " + dimensionsText(clash.base) + " in " + shortName(base);
         if (!report.namedBase.empty())
             why += "; the adapter names the base " + report.namedBase;
         return checks.fail(kId, kTitle, why, "Choose the base that the adapter was trained on");

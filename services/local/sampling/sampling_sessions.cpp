@@ -16,7 +16,7 @@ namespace {
     constexpr std::size_t kMaxEphemeral = 64; // of one client's session
     constexpr std::size_t kOpenWeights = 8;
     constexpr auto kIdleSampling = std::chrono::minutes(10);
-    constexpr std::string_view kTinkerPrefix = "tinker://";
+    constexpr std::string_view kTinkerPathPrefix = "tinker://";
     constexpr std::string_view kSamplerPart = "/sampler_weights/";
 
     Error noSampling(Error::Code code, std::string message, std::string next)
@@ -86,8 +86,8 @@ Result<SamplingSource> SamplingSessions::pathSource(const std::string& path) con
         find = m_find;
     }
     Result<CheckpointRow> row = noSampling(Error::Code::NotFound, "no snapshot", {});
-    if (path.substr(0, kTinkerPrefix.size()) == kTinkerPrefix) {
-        const auto rest = path.substr(kTinkerPrefix.size());
+    if (path.substr(0, kTinkerPathPrefix.size()) == kTinkerPathPrefix) {
+        const auto rest = path.substr(kTinkerPathPrefix.size());
         const auto part = rest.find(kSamplerPart);
         if (part == std::string::npos || part == 0
             || rest.find('/', part + kSamplerPart.size()) != std::string::npos)
