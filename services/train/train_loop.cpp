@@ -66,7 +66,7 @@ TrainLoop::TrainLoop(TrainServices services, RunFolder& folder, TrainSpec spec, 
     for (std::size_t i = 0; i < count; ++i)
         m_evalBatch.push_back(m_spec.evalData.sequence(i, 0));
     if (m_spec.resume)
-        m_submitted = m_done = m_spec.resume->step;
+        m_submitted = m_updated = m_done = m_spec.resume->step;
     m_stopTimer.setSingleShot(true);
     connect(&m_stopTimer, &QTimer::timeout, this, [this] {
         m_folder.log("stopped without waiting for the trainer any longer");
@@ -269,6 +269,7 @@ void TrainLoop::submitUpdate(std::int64_t number, std::vector<Datum> batch)
 {
     if (m_phase == Phase::Failed || m_phase == Phase::Finished)
         return;
+    m_updated = number;
     AdamParams adam;
     adam.learningRate = m_steps[number].learningRate;
     adam.weightDecay = m_spec.recipe.weightDecay;
@@ -336,14 +337,19 @@ void TrainLoop::syncWeights(std::int64_t step)
 {
     if (m_isSyncing) {
         m_folder.log("the weight sync of step " + std::to_string(step)
-            + " was left out: the one before is still under way");
+            + " waits: the one before is still under way");
+        m_isSyncWanted = true; // of what will have been trained by then
         return;
     }
     m_isSyncing = true;
+    m_isSyncWanted = false;
     const std::string& type = m_spec.recipe.checkpointType;
     onFinished(m_syncer->saveAndHotload(stepName(step), type == "delta" ? "" : type), this,
         [this, step](const Result<SyncResult>& result) {
             m_isSyncing = false;
+            const bool isOver = m_phase == Phase::Failed || m_phase == Phase::Finished;
+            if (m_isSyncWanted && !isOver)
+                syncWeights(m_updated);
             if (!result) { // the next one starts anew with a base; training goes on
                 m_folder.log("the weight sync failed: " + result.error().message);
                 return finishIfIdle();

@@ -132,6 +132,7 @@ private:
     std::vector<Datum> m_evalBatch;
     std::int64_t m_total = 0;
     std::int64_t m_submitted = 0;
+    std::int64_t m_updated = 0; ///< newest step whose optimizer step was handed over
     std::int64_t m_done = 0;
     int m_openEvaluations = 0;
     Phase m_phase = Phase::Starting;
@@ -147,6 +148,7 @@ private:
     std::unique_ptr<WeightSyncer> m_syncer;
     std::unique_ptr<TrainingCheckpoints> m_checkpoints;
     bool m_isSyncing = false;
+    bool m_isSyncWanted = false; ///< another one was due meanwhile
     ControlServer m_control;
     QTimer m_stopTimer;
 };

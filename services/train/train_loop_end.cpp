@@ -174,7 +174,7 @@ void TrainLoop::handleControl(const ControlCommand& command, const ControlServer
                 std::string("the run is ") + phaseWord() + " and cannot save now",
                 "nothing was saved", "try again while it trains", {} }));
         onFinished(
-            m_saver->save({ command.kind, command.name, command.ttlSeconds, m_submitted, false }),
+            m_saver->save({ command.kind, command.name, command.ttlSeconds, m_updated, false }),
             this, [reply](const Result<ControlSaved>& saved) {
                 reply(saved ? encodeControlSaved(*saved) : encodeControlError(saved.error()));
             });

@@ -70,6 +70,63 @@ TEST(text_becomesWindowsWhoseTargetsAreTheNextBytes)
     CHECK_EQUAL(data->sequence(1, 2).tokens.size(), std::size_t { 3 });
 }
 
+TEST(recipe_carriesLossAdapterAndStart)
+{
+    const char* text = R"({"lora_rank":8,"lora_alpha":16,"loss_fn":"ppo",)"
+                       R"("loss_config":{"clip_low_threshold":0.8,"weighting":"tis"},)"
+                       R"("checkpoint_type":"merged_base","ttl_seconds":60,)"
+                       R"("init_from_checkpoint":"job-7:step-4","deployment":"d"})";
+    const auto recipe = decodeRecipe(text);
+    CHECK(recipe.has_value());
+    CHECK(recipe->loraAlpha == 16);
+    CHECK_EQUAL(recipe->lossFn, std::string("ppo"));
+    CHECK(recipe->lossNumbers.at("clip_low_threshold") == 0.8);
+    CHECK_EQUAL(recipe->lossTexts.at("weighting"), std::string("tis"));
+    CHECK_EQUAL(recipe->initFromCheckpoint, std::string("job-7:step-4"));
+    CHECK_EQUAL(recipe->checkpointType, std::string("merged_base"));
+    CHECK(decodeRecipe(encodeRecipe(*recipe)).value_or(Recipe {}) == *recipe);
+    CHECK(decodeRecipe(encodeRecipe(Recipe {})).value_or(*recipe) == Recipe {});
+}
+
+TEST(recipe_saysWhatDoesNotGoTogether)
+{
+    for (const char* text : { R"({"loss_fn":"no_such"})", R"({"loss_config":3})",
+             R"({"loss_config":{"a":[1]}})", R"({"lora_alpha":8})",
+             R"({"checkpoint_type":"merged_base"})", R"({"warm_start_from_adapter":"a"})",
+             R"({"lora_rank":8,"warm_start_from_adapter":"a","init_from_checkpoint":"b"})" }) {
+        const auto recipe = decodeRecipe(text);
+        CHECK(!recipe.has_value());
+        CHECK(recipe.error().code == Error::Code::Malformed);
+    }
+    CHECK(decodeRecipe(R"({"los_fn":"ppo"})").error().message.find("loss_fn") != std::string::npos);
+}
+
+TEST(examples_mayWeighMoreOrLess)
+{
+    const auto data = TrainingData::fromJsonLines(
+        R"({"prompt":"ab","completion":"cd","advantage":-0.5})", 10, kBytes);
+    CHECK(data.has_value());
+    const auto batch = std::vector<Datum> { data->sequence(0, 0) };
+    CHECK(batch[0].lossInputs.at("weights").floats
+        == (std::vector<float> { 0, -0.5F, -0.5F, -0.5F }));
+    CHECK(lossTokensOf(batch) == 3);
+    CHECK(!TrainingData::fromJsonLines(R"({"text":"ab","weight":"x"})", 10, kBytes).has_value());
+    CHECK(!TrainingData::fromJsonLines(R"({"text":"ab","weight":1e9})", 10, kBytes).has_value());
+    CHECK(!TrainingData::fromJsonLines(R"({"text":"ab","weight":0})", 10, kBytes).has_value());
+
+    ForwardResult before;
+    before.outputs.push_back({ { "logprobs", floatTensor({ -1, -2, -3, -4 }) } });
+    const auto policy = policyBatch(batch, before);
+    CHECK(policy.has_value());
+    const auto& inputs = policy->front().lossInputs;
+    CHECK(inputs.at("advantages").floats == (std::vector<float> { 0, -0.5F, -0.5F, -0.5F }));
+    CHECK(inputs.at("logprobs").floats == (std::vector<float> { -1, -2, -3, -4 }));
+    CHECK(inputs.count("weights") == 0);
+    before.outputs[0]["logprobs"] = floatTensor({ -1 });
+    CHECK(!policyBatch(batch, before).has_value());
+    CHECK(!policyBatch(batch, ForwardResult {}).has_value());
+}
+
 TEST(shortText_isOneShorterWindow)
 {
     const auto data = TrainingData::fromText("abc", 100, kBytes);
