@@ -268,6 +268,10 @@ namespace {
         if (request.targets) {
             result.targets = request.targets;
             result.targetLogprobs = std::move(made.promptTargetLogprobs);
+            // The client's contract: 0.0 where the request had -1, never NaN.
+            for (std::size_t i = 0; i < result.targetLogprobs.size(); ++i)
+                if (request.targets->tokens[i] < 0)
+                    result.targetLogprobs[i] = 0;
         }
         if (request.promptAltTokens > 0) {
             result.altTokens = request.promptAltTokens;
