@@ -8,7 +8,7 @@
 using namespace desk::local;
 
 namespace {
-ModelConfig gradientConfig()
+ModelConfig gradientConfig(bool tiesEmbeddings = true)
 {
     ModelConfig c;
     c.vocabSize = 19;
@@ -20,6 +20,7 @@ ModelConfig gradientConfig()
     c.headDim = 6;
     c.maxPositions = 128;
     c.bosToken = c.eosToken = c.padToken = -1;
+    c.tiesEmbeddings = tiesEmbeddings;
     return c;
 }
 
@@ -91,9 +92,8 @@ std::vector<double> gradientOf(
 
 // Every tensor: the elements with the largest gradients and some drawn ones, against central
 // differences. A gradient of zero everywhere must not pass as agreement.
-void checkAgainstDifferences(const Problem& problem)
+void checkAgainstDifferences(const ModelConfig& config, const Problem& problem)
 {
-    const ModelConfig config = gradientConfig();
     ThreadPool pool(2);
     Network<double> network(config, pool, activeKernels<double>());
     auto parameters = randomParameters(config);
@@ -130,12 +130,19 @@ void checkAgainstDifferences(const Problem& problem)
 
 TEST(gradients_agreeWithFiniteDifferences_forEveryTensor)
 {
-    checkAgainstDifferences(makeProblem(gradientConfig(), { 9, 5, 1 }, 1));
+    checkAgainstDifferences(gradientConfig(), makeProblem(gradientConfig(), { 9, 5, 1 }, 1));
 }
 
 TEST(gradients_agreeWithFiniteDifferences_forSeveralCandidatesAndBlocksOfQueries)
 {
-    checkAgainstDifferences(makeProblem(gradientConfig(), { 70 }, 3));
+    checkAgainstDifferences(gradientConfig(), makeProblem(gradientConfig(), { 70 }, 3));
+}
+
+TEST(gradients_agreeWithFiniteDifferences_forAnUnembeddingOfItsOwn)
+{
+    const ModelConfig config = gradientConfig(false);
+    CHECK_EQUAL(tensorSpecs(config).back().name, std::string("lm_head.weight"));
+    checkAgainstDifferences(config, makeProblem(config, { 9, 5 }, 2));
 }
 
 TEST(gradients_addUp_overCalls)

@@ -179,4 +179,60 @@ TEST(index_refusesPathsInFileNames)
     CHECK(!parseHfIndex("{}").has_value());
 }
 
+TEST(adapterConfig_ofPeft_isRead)
+{
+    const auto adapter = parseHfAdapter(R"({"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 16,
+        "lora_alpha": 32.5, "target_modules": ["v_proj", "q_proj"], "lora_dropout": 0.05,
+        "base_model_name_or_path": "org/base", "bias": "none", "use_rslora": true,
+        "modules_to_save": null, "rank_pattern": {}, "corda_config": {"x": 1}})");
+    CHECK(adapter.has_value());
+    CHECK_EQUAL(adapter->rank, std::int64_t { 16 });
+    CHECK_EQUAL(adapter->alpha, 32.5);
+    CHECK_EQUAL(adapter->baseModel, std::string("org/base"));
+    CHECK((adapter->targetModules == std::vector<std::string> { "v_proj", "q_proj" }));
+    CHECK(adapter->usesRslora && !adapter->usesDora);
+    CHECK(!adapter->hasPatterns && !adapter->savesModules);
+    CHECK_EQUAL(parseHfAdapter(R"({"r": 1, "lora_alpha": 1, "target_modules": "all-linear"})")
+                    ->targetModules.front(),
+        std::string("all-linear"));
+}
+
+TEST(adapterConfig_roundTrips)
+{
+    HfAdapter adapter;
+    adapter.baseModel = "accounts/a/models/\"b\"";
+    adapter.rank = 8;
+    adapter.alpha = 16.0;
+    adapter.targetModules = { "q_proj", "lm_head" };
+    const std::string text = writeHfAdapter(adapter);
+    CHECK(text.find("\"lora_alpha\": 16,") != std::string::npos);
+    const auto back = parseHfAdapter(text);
+    CHECK(back.has_value());
+    CHECK_EQUAL(back->baseModel, adapter.baseModel);
+    CHECK_EQUAL(back->alpha, 16.0);
+    CHECK(back->targetModules == adapter.targetModules);
+    CHECK_EQUAL(back->taskType, std::string("CAUSAL_LM"));
+}
+
+TEST(adapterConfig_refusesWrongShapes)
+{
+    const auto messageOf = [](const char* json) {
+        const auto adapter = parseHfAdapter(json);
+        CHECK(!adapter.has_value());
+        CHECK(adapter.error().code == Error::Code::Malformed);
+        return adapter.error().message;
+    };
+    CHECK_EQUAL(messageOf("[]"), std::string("adapter_config.json: is not a JSON object"));
+    CHECK_EQUAL(
+        messageOf(R"({"lora_alpha": 1})"), std::string("adapter_config.json: r is missing"));
+    CHECK_EQUAL(
+        messageOf(R"({"r": 1})"), std::string("adapter_config.json: lora_alpha is missing"));
+    CHECK_EQUAL(messageOf(R"({"r": 1.5, "lora_alpha": 1})"),
+        std::string("adapter_config.json: r must be a whole number"));
+    CHECK_EQUAL(messageOf(R"({"r": 1, "lora_alpha": 1, "target_modules": [3]})"),
+        std::string("adapter_config.json: target_modules must be a list of names"));
+    CHECK_EQUAL(messageOf(R"({"r": 1, "lora_alpha": 1, "use_dora": "yes"})"),
+        std::string("adapter_config.json: use_dora must be true or false"));
+}
+
 CHECK_MAIN()
