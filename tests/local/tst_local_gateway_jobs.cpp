@@ -416,6 +416,40 @@ TEST(answers_of_the_service_that_this_backend_never_gives_by_itself_can_be_playe
     CHECK_EQUAL(fixture.probe.createJob("j").status, 200);
 }
 
+TEST(in_a_rehearsal_shapes_and_models_of_the_service_have_stand_ins)
+{
+    BackendFixture fixture;
+    const std::string shape = "/v1/accounts/fireworks/trainingShapes/qwen3-8b-128k-h200";
+    const std::string model = "/v1/accounts/fireworks/models/qwen3-8b";
+    CHECK_EQUAL(fixture.probe.call("GET", shape + "/versions").status, 404);
+    CHECK_EQUAL(fixture.probe.call("GET", model).status, 404);
+    CHECK_EQUAL(fixture.probe
+                    .call("POST", "/local/v1/rehearsals",
+                        R"({"vocabularies":{"accounts/fireworks/models/qwen3-8b":300}})")
+                    .status,
+        200);
+    const auto versions =
+        fixture.probe.call("GET", shape + "/versions?filter=latest_validated%3Dtrue&pageSize=1");
+    CHECK_EQUAL(versions.status, 200);
+    CHECK(has(versions.body, R"("baseModel":"accounts/fireworks/models/qwen3-8b")"));
+    CHECK(has(versions.body, R"("latestValidated":true)"));
+    CHECK_EQUAL(fixture.probe.call("GET", shape + "/versions/7").status, 200);
+    const auto row = desk::decodeModel(fixture.probe.call("GET", model).body);
+    CHECK_EQUAL(row->name, "accounts/fireworks/models/qwen3-8b");
+    CHECK(row->isMoe == false);
+    const auto job = fixture.probe.call("POST",
+        kJobs
+            + "?rlorTrainerJobId=j&trainingShape=accounts%2Ffireworks%2FtrainingShapes%2F"
+              "qwen3-8b-128k-h200",
+        R"({"trainingConfig":{"baseModel":"accounts/fireworks/models/qwen3-8b","loraRank":0}})");
+    CHECK_EQUAL(job.status, 200);
+    CHECK(has(desk::decodeJob(job.body)->statusMessage, "stand-in"));
+    // A resumed job is played by the same one, and says so.
+    fixture.probe.call("POST", kJobs + "/j:cancel", "{}");
+    const auto resumed = fixture.probe.call("POST", kJobs + "/j:resume");
+    CHECK(has(desk::decodeJob(resumed.body)->statusMessage, "stand-in"));
+}
+
 } // namespace
 
 CHECK_MAIN()

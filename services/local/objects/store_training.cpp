@@ -145,6 +145,9 @@ Status ObjectStore::setJobState(const std::string& id, JobState state, std::stri
 {
     const bool isOver =
         state == JobState::Completed || state == JobState::Cancelled || state == JobState::Failed;
+    if (message.empty() && m_standInNote)
+        if (const auto row = job(id)) // what plays the base model is never left unsaid
+            message = m_standInNote(row->job.baseModel);
     const std::scoped_lock lock(m_mutex);
     return changedOne(
         m_database->run(
