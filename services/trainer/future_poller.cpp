@@ -55,6 +55,7 @@ struct FuturePoller::Poll
     std::string type;
     std::string doing;
     std::shared_ptr<Errand<PollAnswer>> errand;
+    QFuture<Result<HttpReply>> held; ///< the poll in flight
     QElapsedTimer silence; ///< since the trainer last said something sensible
     QElapsedTimer billing;
     int iteration = 0;
@@ -70,7 +71,12 @@ FuturePoller::FuturePoller(TrainerSession& session)
 {
 }
 
-FuturePoller::~FuturePoller() = default;
+FuturePoller::~FuturePoller()
+{
+    // A held poll would keep its connection for half a minute, with nobody left to hear it.
+    for (const auto& [age, poll] : m_asking)
+        poll->held.cancel();
+}
 
 QFuture<Result<PollAnswer>> FuturePoller::await(
     std::string requestId, std::string group, std::string type, std::string doing)

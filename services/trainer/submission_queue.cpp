@@ -2,7 +2,6 @@
 #include "services/trainer/submission_queue.h"
 
 #include "services/codecs/trainer_codec.h"
-#include "services/trainer/future_poller.h"
 
 #include <algorithm>
 
@@ -31,7 +30,11 @@ SubmissionQueue::SubmissionQueue(
 {
 }
 
-SubmissionQueue::~SubmissionQueue() = default;
+SubmissionQueue::~SubmissionQueue()
+{
+    for (auto& [number, polled] : m_polled)
+        polled.cancel();
+}
 
 QFuture<Result<std::string>> SubmissionQueue::start(const EntryPtr& entry)
 {
@@ -180,13 +183,16 @@ void SubmissionQueue::answered(const EntryPtr& entry, const Result<HttpReply>& r
     const auto& operation = entry->operation;
     auto polled =
         m_session->poller().await(future->requestId, m_modelId, operation.type, operation.doing);
+    const auto number = m_nextPolled++;
+    m_polled.emplace(number, polled);
     auto errand = entry->errand;
     onFinished(errand->future(), this, [polled](const Result<std::string>& ended) mutable {
         if (!ended && ended.error().code == Error::Code::Canceled)
             polled.cancel();
     });
-    onFinished(polled, this, [this, errand, operation](const Result<PollAnswer>& answer) {
+    onFinished(polled, this, [this, errand, number](const Result<PollAnswer>& answer) {
         --m_outstanding;
+        m_polled.erase(number);
         if (!answer)
             errand->finish(answer.error());
         else if (answer->isExpired)

@@ -4,6 +4,7 @@
 #include "services/core/result.h"
 #include "services/errand.h"
 #include "services/http/http_client.h"
+#include "services/trainer/future_poller.h"
 #include "services/trainer/trainer_session.h"
 
 #include <QFuture>
@@ -12,7 +13,9 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace desk {
@@ -86,6 +89,8 @@ private:
     std::deque<EntryPtr> m_line; // not accepted yet, in the order of seq_ids
     int m_sending = 0;
     int m_outstanding = 0;
+    std::map<std::int64_t, QFuture<Result<PollAnswer>>> m_polled; // by number of the poll
+    std::int64_t m_nextPolled = 0;
     std::int64_t m_nextSeqId = 1;
     std::optional<std::string> m_gradientDoubt; // why the gradient is incomplete
     std::optional<Error> m_closed;

@@ -390,7 +390,16 @@ private Q_SLOTS:
         auto step = training->optimStep({});
         QTRY_COMPARE(m_trainer->heldPolls, 2);
         training.reset();
+        QTRY_COMPARE(m_trainer->http->inFlight(HttpLane::LongPoll), 0); // no connection is kept
+        m_trainer->holdsPolls = false;
+        auto second = m_trainer->client(8);
+        m_trainer->holdsPolls = true;
+        auto other = second->optimStep({});
+        QTRY_COMPARE(m_trainer->heldPolls, 3);
+        second.reset();
         m_trainer->service.reset();
+        QTRY_COMPARE(m_trainer->http->inFlight(HttpLane::LongPoll), 0);
+        QCOMPARE(codeOf(await(other)), "cancelled"_ba);
         QCOMPARE(codeOf(await(pass)), "cancelled"_ba);
         QCOMPARE(codeOf(await(step)), "cancelled"_ba);
     }
