@@ -2,128 +2,31 @@
 #include "services/codecs/tinker_proto.h"
 
 #include "services/codecs/dense_tensor.h"
+#include "services/codecs/proto_parts.h"
 
-#include <bit>
 #include <cmath>
-#include <cstring>
-#include <exception>
 #include <limits>
-#include <protozero/pbf_reader.hpp>
-#include <protozero/pbf_writer.hpp>
 
 namespace desk {
 namespace {
 
-    static_assert(
-        std::endian::native == std::endian::little, "arrays of the wire are copied as they are");
+    using proto::addArray;
+    using proto::addSizes;
+    using proto::brokenMessage;
+    using proto::configEntry;
+    using proto::Dtype;
+    using proto::isField;
+    using proto::kBytes;
+    using proto::kMaxProtoEntries;
+    using proto::kMaxProtoName;
+    using proto::kVarint;
+    using proto::pbf_reader;
+    using proto::pbf_writer;
+    using proto::protoText;
+    using proto::realNumbers;
+    using proto::wholeNumbers;
 
-    using protozero::pbf_reader;
-    using protozero::pbf_writer;
     using protozero::tag_and_type;
-
-    enum class Dtype : std::int32_t
-    {
-        Unspecified = 0,
-        Float32 = 1,
-        Int64 = 2,
-        Int32 = 3,
-        Bfloat16 = 4
-    };
-    constexpr std::size_t kMaxProtoName = 1'024; // of keys, losses, model ids
-    constexpr std::size_t kMaxProtoEntries = 4'096; // of a map
-    constexpr std::size_t kMaxProtoText = 65'536;
-
-    constexpr auto kBytes = protozero::pbf_wire_type::length_delimited;
-    constexpr auto kVarint = protozero::pbf_wire_type::varint;
-    constexpr auto kFixed64 = protozero::pbf_wire_type::fixed64;
-
-    /// A known number with another wire type is an unknown field; reading it would be undefined.
-    bool isField(
-        const pbf_reader& reader, protozero::pbf_tag_type tag, protozero::pbf_wire_type type)
-    {
-        return reader.tag() == tag && reader.wire_type() == type;
-    }
-
-    struct BadText final : protozero::exception
-    {
-        const char* what() const noexcept override { return "a text that is too long or no UTF-8"; }
-    };
-
-    bool isUtf8(std::string_view text)
-    {
-        for (std::size_t i = 0; i < text.size();) {
-            const auto lead = static_cast<unsigned char>(text[i]);
-            const std::size_t length = lead < 0x80    ? 1
-                : (lead >> 5U) == 0x06 && lead > 0xC1 ? 2
-                : (lead >> 4U) == 0x0E                ? 3
-                : (lead >> 3U) == 0x1E && lead < 0xF5 ? 4
-                                                      : 0;
-            if (length == 0 || i + length > text.size())
-                return false;
-            std::uint32_t code = length == 1 ? lead : lead & (0xFFU >> (length + 1));
-            for (std::size_t k = 1; k < length; ++k) {
-                const auto next = static_cast<unsigned char>(text[i + k]);
-                if ((next >> 6U) != 0x02)
-                    return false;
-                code = (code << 6U) | (next & 0x3FU);
-            }
-            const bool isSurrogate = code >= 0xD800 && code <= 0xDFFF;
-            const bool isOverlong =
-                (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
-            if (isSurrogate || isOverlong || code > 0x10FFFF)
-                return false;
-            i += length;
-        }
-        return true;
-    }
-
-    std::string protoText(pbf_reader& reader, std::size_t limit)
-    {
-        const auto view = reader.get_view();
-        if (view.size() > limit || !isUtf8({ view.data(), view.size() }))
-            throw BadText();
-        return { view.data(), view.size() };
-    }
-
-    template <class Wire, class T>
-    Result<std::vector<T>> arrayOf(protozero::data_view bytes, const std::string& what)
-    {
-        if (bytes.size() % sizeof(Wire) != 0)
-            return badTensor(what + " has " + std::to_string(bytes.size())
-                + " bytes, which is no whole number of elements");
-        const auto count = bytes.size() / sizeof(Wire);
-        if (count > static_cast<std::size_t>(kMaxTensorElements))
-            return badTensor(what + " has more than 16000000 elements");
-        std::vector<T> values(count);
-        if constexpr (std::is_same_v<Wire, T>) {
-            if (count > 0)
-                std::memcpy(values.data(), bytes.data(), bytes.size());
-        } else {
-            for (std::size_t i = 0; i < count; ++i) {
-                Wire value {};
-                std::memcpy(&value, bytes.data() + i * sizeof(Wire), sizeof(Wire));
-                if constexpr (std::is_floating_point_v<T>)
-                    values[i] = std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
-                else
-                    values[i] = static_cast<T>(value);
-            }
-        }
-        return values;
-    }
-
-    Result<std::vector<std::int64_t>> wholeNumbers(
-        protozero::data_view bytes, Dtype type, const std::string& what)
-    {
-        return type == Dtype::Int32 ? arrayOf<std::int32_t, std::int64_t>(bytes, what)
-                                    : arrayOf<std::int64_t, std::int64_t>(bytes, what);
-    }
-
-    Result<std::vector<float>> realNumbers(
-        protozero::data_view bytes, Dtype type, const std::string& what)
-    {
-        return type == Dtype::Bfloat16 ? arrayOf<std::uint16_t, float>(bytes, what)
-                                       : arrayOf<float, float>(bytes, what);
-    }
 
     /// The parts of a Tensor before its type is known: the fields come in any order.
     struct RawTensor
@@ -136,23 +39,6 @@ namespace {
         Dtype type = Dtype::Unspecified;
         std::vector<std::int64_t> shape;
     };
-
-    Status addSizes(pbf_reader& reader, std::vector<std::int64_t>& shape, const std::string& what)
-    {
-        if (reader.wire_type() == protozero::pbf_wire_type::varint) {
-            shape.push_back(reader.get_int64());
-        } else {
-            const auto sizes = reader.get_packed_int64();
-            for (const auto size : sizes) {
-                if (shape.size() > kMaxTensorDimensions)
-                    break;
-                shape.push_back(size);
-            }
-        }
-        if (shape.size() > kMaxTensorDimensions)
-            return badTensor(what + " has more than 8 dimensions");
-        return done();
-    }
 
     Result<RawTensor> rawTensor(pbf_reader reader, const std::string& what)
     {
@@ -315,43 +201,6 @@ namespace {
         return datum;
     }
 
-    /// An entry of either configuration map.
-    struct ConfigEntry
-    {
-        std::string key;
-        std::optional<double> number;
-        std::optional<std::string> text;
-    };
-
-    ConfigEntry configEntry(pbf_reader reader, bool isSecondForm)
-    {
-        ConfigEntry entry;
-        entry.number = 0.0; // proto3 leaves zeros out
-        while (reader.next()) {
-            if (isField(reader, 1, kBytes)) {
-                entry.key = protoText(reader, kMaxProtoName);
-            } else if (!isSecondForm && isField(reader, 2, kFixed64)) {
-                entry.number = reader.get_double();
-            } else if (isSecondForm && isField(reader, 2, kBytes)) {
-                auto value = reader.get_message();
-                while (value.next()) {
-                    if (isField(value, 1, kFixed64)) {
-                        entry.number = value.get_double();
-                        entry.text.reset();
-                    } else if (isField(value, 2, kBytes)) {
-                        entry.text = protoText(value, kMaxProtoText);
-                        entry.number.reset();
-                    } else {
-                        value.skip();
-                    }
-                }
-            } else {
-                reader.skip();
-            }
-        }
-        return entry;
-    }
-
     Status addDatum(pbf_reader& reader, ForwardRequest& request, std::size_t& budget)
     {
         if (request.data.size() >= kMaxDatums)
@@ -425,13 +274,6 @@ namespace {
         return request;
     }
 
-    template <class T>
-    void addArray(pbf_writer& writer, protozero::pbf_tag_type tag, const std::vector<T>& values)
-    {
-        const void* bytes = values.data();
-        writer.add_bytes(tag, static_cast<const char*>(bytes), values.size() * sizeof(T));
-    }
-
     void addTensor(pbf_writer& writer, const TensorData& tensor)
     {
         const bool isInt = tensor.type == TensorType::Int64;
@@ -462,207 +304,6 @@ namespace {
             pbf_writer value(entry, 2);
             addTensor(value, tensor);
         }
-    }
-
-    /// May two outputs share a record: the same tensors, and of each the same trailing sizes.
-    bool fitsRecord(
-        const std::map<std::string, TensorData>& a, const std::map<std::string, TensorData>& b)
-    {
-        if (a.size() != b.size())
-            return false;
-        for (auto x = a.begin(), y = b.begin(); x != a.end(); ++x, ++y) {
-            const auto trailing = [](const TensorData& tensor) {
-                return tensor.shape.size() < 2
-                    ? std::vector<std::int64_t> {}
-                    : std::vector<std::int64_t>(tensor.shape.begin() + 1, tensor.shape.end());
-            };
-            if (x->first != y->first || x->second.type != y->second.type
-                || trailing(x->second) != trailing(y->second))
-                return false;
-        }
-        return true;
-    }
-
-    using Outputs = std::vector<std::map<std::string, TensorData>>;
-
-    void addBatched(pbf_writer& writer, const Outputs& outputs, std::size_t begin, std::size_t end,
-        const std::string& name)
-    {
-        std::string data;
-        std::vector<std::int64_t> offsets { 0 };
-        const auto& first = outputs[begin].at(name);
-        for (auto i = begin; i < end; ++i) {
-            const auto& tensor = outputs[i].at(name);
-            const void* bytes = tensor.type == TensorType::Int64
-                ? static_cast<const void*>(tensor.ints.data())
-                : static_cast<const void*>(tensor.floats.data());
-            data.append(static_cast<const char*>(bytes),
-                tensor.ints.size() * sizeof(std::int64_t) + tensor.floats.size() * sizeof(float));
-            offsets.push_back(static_cast<std::int64_t>(data.size()));
-        }
-        writer.add_bytes(1, data);
-        addArray(writer, 2, offsets);
-        writer.add_enum(3,
-            static_cast<std::int32_t>(
-                first.type == TensorType::Int64 ? Dtype::Int64 : Dtype::Float32));
-        if (first.shape.size() > 1)
-            writer.add_packed_int64(4, first.shape.begin() + 1, first.shape.end());
-    }
-
-    void addRecord(
-        pbf_writer& writer, const ForwardResult& result, std::size_t begin, std::size_t end)
-    {
-        pbf_writer record(writer, 2);
-        record.add_string(1, "ArrayRecord");
-        for (const auto& [name, tensor] : result.outputs[begin]) {
-            pbf_writer entry(record, 2);
-            entry.add_string(1, name);
-            pbf_writer value(entry, 2);
-            addBatched(value, result.outputs, begin, end, name);
-        }
-        record.add_int64(3, static_cast<std::int64_t>(end - begin));
-    }
-
-    struct RawBatch
-    {
-        protozero::data_view data;
-        std::vector<std::int64_t> offsets;
-        Dtype type = Dtype::Unspecified;
-        std::vector<std::int64_t> trailing;
-    };
-
-    Result<RawBatch> rawBatch(pbf_reader reader, const std::string& what)
-    {
-        RawBatch batch;
-        while (reader.next()) {
-            if (isField(reader, 1, kBytes)) {
-                batch.data = reader.get_view();
-            } else if (isField(reader, 2, kBytes)) {
-                auto offsets = wholeNumbers(reader.get_view(), Dtype::Int64, what);
-                if (!offsets)
-                    return offsets.error();
-                batch.offsets = *std::move(offsets);
-            } else if (isField(reader, 3, kVarint)) {
-                batch.type = static_cast<Dtype>(reader.get_enum());
-            } else if (isField(reader, 4, kBytes) || isField(reader, 4, kVarint)) {
-                if (auto status = addSizes(reader, batch.trailing, what); !status)
-                    return status.error();
-            } else {
-                reader.skip();
-            }
-        }
-        return batch;
-    }
-
-    Result<TensorData> batchedTensor(
-        const RawBatch& batch, std::size_t index, const std::string& what)
-    {
-        const auto begin = batch.offsets[index];
-        const auto end = batch.offsets[index + 1];
-        if (begin < 0 || begin > end || end > static_cast<std::int64_t>(batch.data.size()))
-            return badTensor(what + " has offsets outside its data");
-        RawTensor raw;
-        raw.values = { batch.data.data() + begin, static_cast<std::size_t>(end - begin) };
-        raw.type = batch.type;
-        const auto trailing = elementCount(batch.trailing, what);
-        if (!trailing)
-            return trailing.error();
-        const std::int64_t itemSize = batch.type == Dtype::Int64 ? 8
-            : batch.type == Dtype::Bfloat16                      ? 2
-                                                                 : 4;
-        if (*trailing < 1 || (end - begin) % (itemSize * *trailing) != 0)
-            return badTensor(what + " has data that do not fit its shape");
-        TensorData tensor;
-        tensor.shape = { (end - begin) / (itemSize * *trailing) };
-        tensor.shape.insert(tensor.shape.end(), batch.trailing.begin(), batch.trailing.end());
-        const bool isInt = batch.type == Dtype::Int64 || batch.type == Dtype::Int32;
-        if (!isInt && batch.type != Dtype::Float32 && batch.type != Dtype::Bfloat16)
-            return badTensor(what + " has an unknown dtype");
-        tensor.type = isInt ? TensorType::Int64 : TensorType::Float32;
-        if (isInt) {
-            auto values = wholeNumbers(raw.values, raw.type, what);
-            if (!values)
-                return values.error();
-            tensor.ints = *std::move(values);
-        } else {
-            auto values = realNumbers(raw.values, raw.type, what);
-            if (!values)
-                return values.error();
-            tensor.floats = *std::move(values);
-        }
-        return tensor;
-    }
-
-    Status readRecord(pbf_reader reader, Outputs& outputs)
-    {
-        std::int64_t count = 0;
-        std::map<std::string, RawBatch> fields;
-        while (reader.next()) {
-            if (isField(reader, 2, kBytes)) {
-                auto entry = reader.get_message();
-                std::string name;
-                pbf_reader value;
-                while (entry.next()) {
-                    if (isField(entry, 1, kBytes))
-                        name = protoText(entry, kMaxProtoName);
-                    else if (isField(entry, 2, kBytes))
-                        value = entry.get_message();
-                    else
-                        entry.skip();
-                }
-                auto batch = rawBatch(value, "tensor " + name.substr(0, 100));
-                if (!batch)
-                    return batch.error();
-                fields[name] = *std::move(batch);
-            } else if (isField(reader, 3, kVarint)) {
-                count = reader.get_int64();
-            } else {
-                reader.skip();
-            }
-        }
-        if (count < 0 || static_cast<std::size_t>(count) > kMaxDatums
-            || outputs.size() + static_cast<std::size_t>(count) > kMaxDatums)
-            return badTensor("The result of the forward pass has more than 65536 outputs");
-        const auto begin = outputs.size();
-        outputs.resize(begin + static_cast<std::size_t>(count));
-        for (const auto& [name, batch] : fields) {
-            const auto what = "tensor " + name.substr(0, 100);
-            if (batch.offsets.size() != static_cast<std::size_t>(count) + 1)
-                return badTensor(what + " has offsets for another number of outputs");
-            for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-                auto tensor = batchedTensor(batch, i, what);
-                if (!tensor)
-                    return tensor.error();
-                outputs[begin + i][name] = *std::move(tensor);
-            }
-        }
-        return done();
-    }
-
-    Result<ForwardResult> readForwardResult(std::string_view bytes)
-    {
-        ForwardResult result;
-        result.outputType.clear();
-        pbf_reader reader(bytes.data(), bytes.size());
-        while (reader.next()) {
-            if (isField(reader, 1, kBytes)) {
-                result.outputType = protoText(reader, kMaxProtoName);
-            } else if (isField(reader, 2, kBytes)) {
-                if (auto status = readRecord(reader.get_message(), result.outputs); !status)
-                    return status.error();
-            } else if (isField(reader, 3, kBytes) && result.metrics.size() < kMaxProtoEntries) {
-                auto entry = configEntry(reader.get_message(), false);
-                result.metrics[entry.key] = *entry.number;
-            } else {
-                reader.skip();
-            }
-        }
-        return result;
-    }
-
-    Error brokenMessage(const char* what, const std::exception& problem)
-    {
-        return badTensor(std::string(what) + " is no such message: " + problem.what());
     }
 
 } // namespace
@@ -710,36 +351,6 @@ Result<std::string> encodeForwardProto(const ForwardRequest& request)
         text.add_string(2, value);
     }
     return bytes;
-}
-
-std::string encodeForwardResultProto(const ForwardResult& result)
-{
-    std::string bytes;
-    pbf_writer writer(bytes);
-    writer.add_string(1, result.outputType);
-    for (std::size_t begin = 0; begin < result.outputs.size();) {
-        auto end = begin + 1;
-        while (
-            end < result.outputs.size() && fitsRecord(result.outputs[begin], result.outputs[end]))
-            ++end;
-        addRecord(writer, result, begin, end);
-        begin = end;
-    }
-    for (const auto& [key, value] : result.metrics) {
-        pbf_writer entry(writer, 3);
-        entry.add_string(1, key);
-        entry.add_double(2, value);
-    }
-    return bytes;
-}
-
-Result<ForwardResult> decodeForwardResultProto(std::string_view bytes)
-{
-    try {
-        return readForwardResult(bytes);
-    } catch (const protozero::exception& problem) {
-        return brokenMessage("The result of the forward pass", problem);
-    }
 }
 
 } // namespace desk

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Saves and loads of TrainerService.
-#include "services/codecs/rest_codec.h"
-#include "services/core/resource_name.h"
+// Saves of TrainerService and their list.
 #include "services/local/objects/files.h"
 #include "services/local/server/log.h"
 #include "services/local/trainer/trainer_service.h"
@@ -15,7 +13,6 @@ namespace desk::local {
 namespace {
 
     constexpr std::string_view kTinkerScheme = "tinker://";
-    constexpr std::string_view kCrossJob = "cross_job://";
     constexpr std::int64_t kMinTtl = 3'600; // tinker-0.38.md 12
     constexpr std::int64_t kMaxTtl = 315'360'000;
 
@@ -47,11 +44,6 @@ namespace {
     std::string tinkerPath(const std::string& run, const char* kind, const std::string& name)
     {
         return std::string(kTinkerScheme) + run + "/" + kind + "/" + name;
-    }
-
-    bool startsWith(std::string_view text, std::string_view prefix)
-    {
-        return text.substr(0, prefix.size()) == prefix;
     }
 
 } // namespace
@@ -186,80 +178,6 @@ void TrainerService::saveExternal(const HttpRequest& request, const Responder& r
             return weightsResult(
                 { "save_weights_external", tinkerPath(model.id, "external_weights", row->id), {},
                     {}, folderBytes(m_parts.store.absolute(row->folder)) });
-        });
-}
-
-Result<TrainerService::LoadSource> TrainerService::resolveSave(
-    const std::string& path, const std::string& ownJob)
-{
-    std::string job = ownJob;
-    std::string name = path;
-    if (startsWith(path, kTinkerScheme)) {
-        const auto parts = parseTinkerPath(path);
-        const auto space = parts ? spaceFrom(parts->kind) : std::nullopt;
-        if (!space)
-            return trainerUsage("'" + path.substr(0, 300)
-                    + "' is not tinker://<model>/<weights or sampler_weights>/<name>",
-                "use the path that the save gave");
-        auto row = m_parts.store.checkpointOfRun(parts->run, *space, parts->name);
-        if (!row)
-            return row.error();
-        return LoadSource { *row, *space == CheckpointSpace::State };
-    }
-    if (auto full = parseCheckpointName(path)) {
-        job = full->job;
-        name = full->checkpoint;
-    } else if (startsWith(path, kCrossJob)) {
-        const auto rest = path.substr(kCrossJob.size());
-        const auto slash = rest.find('/');
-        if (slash == std::string::npos)
-            return trainerUsage(
-                "'" + path.substr(0, 300) + "' is not cross_job://<job>/<name>", {});
-        job = rest.substr(0, slash);
-        name = rest.substr(slash + 1);
-        if (isSafeId(job) && !m_parts.store.job(job))
-            return trainerUsage("source job '" + job + "' not found",
-                "use the id of a trainer job of this account");
-    } else if (startsWith(path, "gs://") || startsWith(path, "/")) {
-        return trainerUsage("'" + path.substr(0, 300)
-                + "' lies outside of this backend, which reads its own saves only",
-            "use a name of list_checkpoints or cross_job://<job>/<name>");
-    }
-    if (!isSafeId(name) || !isSafeId(job))
-        return trainerUsage("'" + path.substr(0, 300) + "' does not name a saved state",
-            "use a name of list_checkpoints or cross_job://<job>/<name>");
-    auto row = m_parts.store.checkpoint(job, name, CheckpointSpace::State);
-    if (row)
-        return LoadSource { *row, true };
-    auto snapshot = m_parts.store.checkpoint(job, name, CheckpointSpace::Sampler);
-    if (snapshot && snapshot->record.type == CheckpointType::InferenceLora)
-        return LoadSource { *snapshot, false };
-    return row.error();
-}
-
-void TrainerService::loadWeights(const HttpRequest& request, const Responder& responder)
-{
-    auto wire = decodeLoadWeights(request.body);
-    if (!wire)
-        return responder.send(trainerError(wire.error()));
-    if (!wire->sessionId.empty())
-        return createFromSave(request, responder, *wire);
-    submit(request, responder, { wire->modelId, wire->seqId, true, false },
-        [this, load = *wire](LiveModel& model, const std::stop_token&) -> Result<FutureResult> {
-            auto source = resolveSave(load.path, model.job);
-            if (!source)
-                return source.error();
-            const auto& row = source->row;
-            if (row.baseModel != model.baseModel) {
-                const auto base = m_parts.store.namedModel(row.baseModel);
-                if (!base || base->folder != model.baseFolder)
-                    return trainerUsage("the state " + row.id + " is of " + row.baseModel
-                            + ", not of " + model.baseModel,
-                        "load a state of the same base model");
-            }
-            if (auto status = loadInto(model, *source, load.withOptimizer); !status)
-                return status.error();
-            return weightsResult({ "load_weights", load.path, {}, {}, {} });
         });
 }
 

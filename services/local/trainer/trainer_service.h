@@ -129,19 +129,14 @@ private:
     // model_calls.cpp
     void addModelRoutes(Router& router);
     void createModel(const HttpRequest& request, const Responder& responder);
-    void createFromSave(
-        const HttpRequest& request, const Responder& responder, const LoadWeights& wanted);
     /// Takes a place among the live models and queues the opening; empty, or why not.
     [[nodiscard]] std::string admit(const ModelPtr& model, const std::string& requestId, Call open);
     [[nodiscard]] bool makeRoom(std::string& problem);
     [[nodiscard]] Status openEngine(LiveModel& model) const;
-    [[nodiscard]] Status loadInto(
-        LiveModel& model, const LoadSource& from, bool withOptimizer) const;
     [[nodiscard]] Status rememberRun(
         const LiveModel& model, const std::map<std::string, std::string>& userMetadata);
     void getInfo(const HttpRequest& request, const Responder& responder);
     void unloadModel(const HttpRequest& request, const Responder& responder);
-    void loadAdapter(const HttpRequest& request, const Responder& responder);
     void dropModels(const std::vector<ModelPtr>& gone, const std::string& why);
 
     // training_calls.cpp
@@ -157,9 +152,16 @@ private:
     void saveWeights(const HttpRequest& request, const Responder& responder);
     void saveForSampler(const HttpRequest& request, const Responder& responder);
     void saveExternal(const HttpRequest& request, const Responder& responder);
-    void loadWeights(const HttpRequest& request, const Responder& responder);
     void listCheckpoints(const HttpRequest& request, const Responder& responder);
     [[nodiscard]] Result<FutureResult> saveEphemeral(LiveModel& model, std::int64_t sequence);
+
+    // load_calls.cpp
+    void loadWeights(const HttpRequest& request, const Responder& responder);
+    void loadAdapter(const HttpRequest& request, const Responder& responder);
+    void createFromSave(
+        const HttpRequest& request, const Responder& responder, const LoadWeights& wanted);
+    [[nodiscard]] Status loadInto(
+        LiveModel& model, const LoadSource& from, bool withOptimizer) const;
     [[nodiscard]] Result<LoadSource> resolveSave(const std::string& path, const std::string& job);
 
     TrainerParts m_parts;
@@ -185,5 +187,7 @@ inline constexpr const char* kDirectJob = "direct";
 /// Error answer of a trainer route: what happened; what did not; what to do.
 [[nodiscard]] HttpResponse trainerError(const Error& error);
 [[nodiscard]] Error trainerUsage(std::string message, std::string next);
+/// Usage error for an optimizer_config other than adamw.
+[[nodiscard]] Status checkOptimizer(const std::string& type);
 
 } // namespace desk::local
