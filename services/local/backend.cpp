@@ -199,7 +199,10 @@ void Backend::Parts::compose(const BackendConfig& config)
             server->after(delay, std::move(run));
         },
         config.futures);
-    serving = std::make_unique<ServingService>(*store, loaders);
+    serving = std::make_unique<ServingService>(
+        *store, loaders, [this](std::chrono::milliseconds delay, std::function<void()> run) {
+            server->after(delay, std::move(run));
+        });
     completions = std::make_unique<CompletionService>(*store, *serving, draws);
     samplers = std::make_unique<SamplingSessions>(*store);
     sampling = std::make_unique<SamplingService>(

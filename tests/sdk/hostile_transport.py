@@ -326,7 +326,7 @@ def TK21_08_500_parked_polls(t):
     wire, other = model(t), model(t)
     data = [json_datum(list(range(40, 140)))] * 100
     long = [wire.submit("forward_backward", {"forward_backward_input": {"data": data, "loss_fn": "cross_entropy"}})
-            for _ in range(12)]
+            for _ in range(6)]
     before = memory(t)
     polls = []
     for index in range(500):
@@ -345,7 +345,13 @@ def TK21_08_500_parked_polls(t):
     # 250 of them go away; those who stay get the same bytes.
     for poll in polls[::2]:
         poll.close()
-    answers = {poll.answer() [2] for poll in polls[1::2]}
+    answers = set()
+    for poll in polls[1::2]:
+        body = poll.answer()[2]
+        while b'"try_again"' in body:  # a machine so slow that the hold time ran out
+            poll.request("POST", "/api/v1/retrieve_future", {"request_id": long[-1], "allow_metadata_only": True})
+            body = poll.answer()[2]
+        answers.add(body)
     t.assertEqual(len(answers), 1)
     t.assertIn("loss:sum", json.loads(answers.pop())["metrics"])
     # And once more for a client that lost its answer.
@@ -443,11 +449,11 @@ time.sleep(100)
 
 
 def X_two_models_share_the_machine(t):
-    """A busy model does not starve another: the small call is done long before the queue of the big one."""
+    """A busy model does not starve another: they alternate call by call, so six small ones end within a third of the queue."""
     busy, light = model(t), model(t)
-    data = [json_datum(list(range(40, 140)))] * 60
+    data = [json_datum(list(range(40, 140)))] * 20
     requests = [busy.submit("forward_backward", {"forward_backward_input": {"data": data, "loss_fn": "cross_entropy"}})
-                for _ in range(10)]
+                for _ in range(30)]
     begin = time.monotonic()
     for _ in range(3):
         light.forward_backward([json_datum(TEXT)])

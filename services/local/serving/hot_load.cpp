@@ -16,6 +16,8 @@ namespace desk::local {
 namespace {
 
     constexpr std::size_t kMaxLoadedAdapters = 8; // of one replica
+    constexpr std::chrono::milliseconds kLoadLook { 20 };
+    constexpr int kLoadLooks = 100; // 2 s
 
     Error refusedLoad(std::string message, std::string next)
     {
@@ -73,7 +75,28 @@ void ServingService::answerHotloadGet(const HttpRequest& request, const Responde
     auto id = deploymentOf(request);
     if (!id)
         return responder.send(hotloadError(id.error()));
-    auto replicas = status(*id);
+    // The SDKs look once right after the POST and then every 5 s: a load that ends meanwhile is
+    // told by the first look. Clients that follow the stages get each look at once.
+    const bool looksSeldom = request.header("User-Agent").substr(0, 12) == "python-httpx";
+    sendStatus(*id, responder, looksSeldom ? kLoadLooks : 0);
+}
+
+bool ServingService::isLoading(const std::string& id) const
+{
+    const std::scoped_lock lock(m_mutex);
+    const auto found = m_deployments.find(id);
+    return found != m_deployments.end()
+        && std::any_of(found->second.replicas.begin(), found->second.replicas.end(),
+            [](const auto& state) { return state->isLoading; });
+}
+
+void ServingService::sendStatus(const std::string& id, const Responder& responder, int looks)
+{
+    if (looks > 0 && !m_isStopping && isLoading(id)) {
+        m_after(kLoadLook, [this, id, responder, looks] { sendStatus(id, responder, looks - 1); });
+        return;
+    }
+    auto replicas = status(id);
     if (!replicas)
         return responder.send(hotloadError(replicas.error()));
     responder.send(jsonResponse(encodeHotloadStatus(*replicas)));

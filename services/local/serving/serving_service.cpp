@@ -26,9 +26,10 @@ namespace {
 
 } // namespace
 
-ServingService::ServingService(ObjectStore& store, TaskPool& loaders)
+ServingService::ServingService(ObjectStore& store, TaskPool& loaders, After after)
     : m_store(store)
     , m_loaders(loaders)
+    , m_after(std::move(after))
 {
 }
 

@@ -28,7 +28,8 @@ namespace desk::local {
 class ServingService
 {
 public:
-    ServingService(ObjectStore& store, TaskPool& loaders);
+    using After = std::function<void(std::chrono::milliseconds, std::function<void()>)>;
+    ServingService(ObjectStore& store, TaskPool& loaders, After after);
     ServingService(const ServingService&) = delete;
     ServingService& operator=(const ServingService&) = delete;
 
@@ -137,10 +138,13 @@ private:
     [[nodiscard]] Deployment recordOf(const Live& live) const;
     void answerHotloadPost(const HttpRequest& request, const Responder& responder);
     void answerHotloadGet(const HttpRequest& request, const Responder& responder);
+    void sendStatus(const std::string& id, const Responder& responder, int looks);
+    [[nodiscard]] bool isLoading(const std::string& id) const;
     [[nodiscard]] Result<std::string> deploymentOf(const HttpRequest& request) const;
 
     ObjectStore& m_store;
     TaskPool& m_loaders;
+    After m_after;
     std::atomic<bool> m_isStopping { false };
     mutable std::mutex m_mutex; // guards the maps and every ReplicaState
     std::map<std::string, Live> m_deployments;
