@@ -299,6 +299,28 @@ TEST(many_samples_at_once)
     CHECK(seen.size() > 60);
 }
 
+TEST(training_goes_on_beside_many_samples)
+{
+    BackendFixture fixture;
+    fixture.probe.createJob("j");
+    TrainingProbe training(fixture.probe, "j");
+    SampleProbe probe(fixture.probe, sessionOf(fixture));
+    const auto sampler = probe.open(kBase);
+    std::vector<std::string> ids;
+    for (int i = 0; i < 64; ++i) {
+        auto wanted = SampleProbe::request(sampler, i, kPrompt);
+        wanted.maxTokens = 100;
+        wanted.hasStop = true; // not even at the end token
+        ids.push_back(probe.submit(wanted).requestId);
+    }
+    const auto before = training.loss(0);
+    for (int i = 0; i < 3; ++i)
+        training.step(5e-3);
+    CHECK(training.loss(0) < before);
+    for (const auto& id : ids)
+        CHECK_EQUAL(probe.result(id).sequences.at(0).tokens.size(), std::size_t { 100 });
+}
+
 TEST(a_canceled_sample_frees_its_work)
 {
     const BackendFixture fixture;
@@ -321,6 +343,34 @@ TEST(a_canceled_sample_frees_its_work)
     const auto reply = probe.retrieve(ids.back());
     CHECK(reply.body.find("\"error\":") != std::string::npos);
     CHECK_EQUAL(probe.post("cancel_future", R"({"request_id":"unknown"})").status, 200);
+}
+
+TEST(a_finished_session_takes_its_samples_along)
+{
+    const BackendFixture fixture;
+    const auto session = sessionOf(fixture);
+    SampleProbe probe(fixture.probe, session);
+    const auto sampler = probe.open(kBase);
+    std::string last;
+    for (int i = 0; i < 40; ++i) {
+        auto wanted = SampleProbe::request(sampler, i, kPrompt);
+        wanted.maxTokens.reset();
+        wanted.hasStop = true;
+        wanted.numSamples = 4;
+        last = probe.submit(wanted).requestId;
+    }
+    CHECK(probe.post("sessions/" + session + "/finish", R"({"reason":{"type":"success"}})").status
+        < 300);
+    CHECK(probe.retrieve(last).body.find("has ended") != std::string::npos);
+    CHECK_EQUAL(
+        probe.post("asample", desk::encodeSample(SampleProbe::request(sampler, 99, kPrompt)))
+            .status,
+        404);
+    CHECK_EQUAL(probe
+                    .post("create_sampling_session",
+                        desk::encodeCreateSamplingSession({ session, 1, kBase, {} }))
+                    .status,
+        400);
 }
 
 TEST(completions_of_a_session_as_one_list)
