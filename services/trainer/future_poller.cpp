@@ -145,12 +145,13 @@ void FuturePoller::ask(const std::shared_ptr<Poll>& poll)
         { "X-Tinker-Request-Type", QByteArray::fromStdString(poll->type) } };
     request.doing = poll->doing;
     request.lane = HttpLane::LongPoll;
-    poll->errand->await(
-        m_session.http().send(std::move(request)), [this, poll](const Result<HttpReply>& reply) {
-            m_asking.erase(poll->age);
-            judge(poll, reply);
-            pump();
-        });
+    poll->held = m_session.http().send(std::move(request));
+    poll->errand->await(poll->held, [this, poll](const Result<HttpReply>& reply) {
+        m_asking.erase(poll->age);
+        poll->held = {};
+        judge(poll, reply);
+        pump();
+    });
 }
 
 void FuturePoller::askLater(const std::shared_ptr<Poll>& poll, std::chrono::milliseconds wait)

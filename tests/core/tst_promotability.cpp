@@ -47,8 +47,7 @@ TEST(the_matrix)
         const auto state = promotabilityOf(type);
         CHECK(!state.isPromotable && state.isResumable && !state.isServable);
         CHECK(state.modelKind.empty());
-        CHECK_EQUAL(
-            state.reason, std::string("a training state is for resuming, not for serving"));
+        CHECK_EQUAL(state.reason, std::string("a training state is for resuming, not for serving"));
     }
     CHECK(!promotabilityOf(CheckpointType::Unrecognized).isPromotable);
 }

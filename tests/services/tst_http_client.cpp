@@ -322,7 +322,9 @@ private Q_SLOTS:
         const auto reply = wait(m_client->send(request("GET", true)));
         QVERIFY(!reply);
         QCOMPARE(codeOf(reply), wordOf(Error::Code::Quota));
-        QCOMPARE(reply.error().next, std::string("The server asked to wait 1 h: paused until then, or try again now by hand"));
+        QCOMPARE(reply.error().next,
+            std::string(
+                "The server asked to wait 1 h: paused until then, or try again now by hand"));
         QVERIFY(m_client->serverPause() > 3590s);
         QCOMPARE(m_server->seen().size(), 1);
     }

@@ -221,8 +221,7 @@ private Q_SLOTS:
     void anOlderServer_getsOneRequestWithoutTheAsyncField()
     {
         ControlPlane plane;
-        plane.server.push(
-            400, quoted("{'code':3,'message':'unknown field async_promotion'}"));
+        plane.server.push(400, quoted("{'code':3,'message':'unknown field async_promotion'}"));
         plane.server.push(200, kReady);
         QByteArrayList heard;
         const auto model = await(plane.client->promoteCheckpoint(byName(),
