@@ -273,6 +273,7 @@ QList<DeploymentRow> assembleDeployments(
         row.name = format::fromUtf8(deployment.name);
         row.displayName = format::fromUtf8(deployment.displayName);
         row.baseModel = format::fromUtf8(deployment.baseModel);
+        row.isStandIn = isPlayedByStandIn(sources, row.baseModel);
         row.state = format::fromUtf8(deployment.state).toLower();
         row.trainerJob = format::fromUtf8(deployment.hotLoadTrainerJob);
         row.enablesHotLoad = deployment.enablesHotLoad;

@@ -91,7 +91,7 @@ QString DeploymentTableModel::display(const DeploymentRow& row, Column column) c
     case Column::State:
         return orUnknown(row.state);
     case Column::Model:
-        return orUnknown(format::lastSegment(row.baseModel));
+        return format::baseModel(row.baseModel, row.isStandIn);
     case Column::Trainer:
         return row.trainerJob.isEmpty() ? tr("none") : format::lastSegment(row.trainerJob);
     case Column::Identity:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "models/format.h"
 
+#include <QCoreApplication>
 #include <QDateTime>
 #include <QLocale>
 #include <QTimeZone>
@@ -228,6 +229,14 @@ QString lastSegment(QStringView name)
 {
     const qsizetype slash = name.lastIndexOf(u'/');
     return (slash < 0 ? name : name.sliced(slash + 1)).toString();
+}
+
+QString baseModel(QStringView name, bool isStandIn)
+{
+    if (name.isEmpty())
+        return unknown();
+    const QString id = lastSegment(name);
+    return isStandIn ? QCoreApplication::translate("format", "%1 (stand-in)").arg(id) : id;
 }
 
 QString fromUtf8(std::string_view text)

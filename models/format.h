@@ -50,6 +50,8 @@ namespace desk::format {
 [[nodiscard]] QString middleElided(QStringView text, qsizetype length);
 /// Last segment of a resource name.
 [[nodiscard]] QString lastSegment(QStringView name);
+/// A base model by its last segment; that a stand-in plays it is never left out.
+[[nodiscard]] QString baseModel(QStringView name, bool isStandIn);
 
 [[nodiscard]] QString fromUtf8(std::string_view text);
 [[nodiscard]] std::string toUtf8(QStringView text);

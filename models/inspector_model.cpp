@@ -108,7 +108,7 @@ void InspectorModel::fillJob()
     }
     auto& facts = m_content.facts;
     addFact(facts, tr("Kind"), row->kind + u" \u00b7 "_s + parameterText(row->loraRank));
-    addFact(facts, tr("Base model"), format::lastSegment(row->baseModel));
+    addFact(facts, tr("Base model"), format::baseModel(row->baseModel, row->isStandIn));
     if (row->isOnServer || !row->id.startsWith(u"run:"))
         addFact(facts, tr("Trainer job"), format::lastSegment(row->id), true);
     if (row->learningRate)
@@ -241,7 +241,7 @@ void InspectorModel::fillDeployment()
                              .arg(row->ready)
                              .arg(row->replicas);
     auto& facts = m_content.facts;
-    addFact(facts, tr("Base model"), format::lastSegment(row->baseModel));
+    addFact(facts, tr("Base model"), format::baseModel(row->baseModel, row->isStandIn));
     addFact(facts, tr("Trainer"),
         row->trainerJob.isEmpty() ? tr("none attached") : format::lastSegment(row->trainerJob),
         !row->trainerJob.isEmpty(), row->trainerJob);
@@ -290,6 +290,7 @@ void InspectorModel::fillModel()
     auto& facts = m_content.facts;
     addFact(facts, tr("Kind"), row->kind, true);
     addFact(facts, tr("Base model"), format::lastSegment(row->baseModel));
+    addFact(facts, tr("Stand-in for"), row->standInFor);
     addFact(facts, tr("Promoted from"), format::lastSegment(row->promotedFrom), true,
         row->promotedFrom);
     addFact(facts, tr("Created"), timeWithAge(row->created, m_app.now()));

@@ -141,7 +141,7 @@ QString JobTableModel::display(const JobRow& row, Column column) const
     case Column::State:
         return row.stateText;
     case Column::Model:
-        return row.baseModel.isEmpty() ? format::unknown() : format::lastSegment(row.baseModel);
+        return format::baseModel(row.baseModel, row.isStandIn);
     case Column::Step:
         return row.step ? format::count(*row.step) : format::unknown();
     case Column::Loss:

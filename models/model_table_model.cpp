@@ -72,7 +72,8 @@ QString ModelTableModel::display(const ModelRow& row, Column column) const
     case Column::State:
         return row.state.isEmpty() ? format::unknown() : row.state.toLower();
     case Column::Base:
-        return last(row.baseModel);
+        return row.standInFor.isEmpty() ? last(row.baseModel)
+                                        : tr("stand-in for %1").arg(row.standInFor);
     case Column::PromotedFrom:
         return last(row.promotedFrom);
     case Column::Created:

@@ -157,6 +157,7 @@ namespace {
             ? evidenceWord(row.evidence)
             : jobStateWord(job->state, format::fromUtf8(job->stateText));
         row.slot = sources.plotSlots.value(row.id, -1);
+        row.isStandIn = isPlayedByStandIn(sources, row.baseModel);
         return row;
     }
 
@@ -193,6 +194,7 @@ namespace {
         row.kind = format::fromUtf8(model.kind);
         row.state = format::fromUtf8(model.state);
         row.baseModel = format::fromUtf8(model.baseModel);
+        row.standInFor = standInFor(model);
         row.created = model.created;
         row.promotedFrom = format::fromUtf8(model.promotedFrom);
         row.path = format::fromUtf8(model.path);
@@ -201,6 +203,23 @@ namespace {
     }
 
 } // namespace
+
+QString standInFor(const Model& model)
+{
+    // The words of the local backend, see services/local/rehearsal/stand_ins.h.
+    static constexpr std::string_view kWords = "Stand-in for ";
+    const std::string_view name = model.displayName;
+    return name.substr(0, kWords.size()) == kWords
+        ? format::fromUtf8(std::string(name.substr(kWords.size())))
+        : QString();
+}
+
+bool isPlayedByStandIn(const RowSources& sources, const QString& baseModel)
+{
+    return !baseModel.isEmpty()
+        && std::any_of(sources.models.begin(), sources.models.end(),
+            [&](const Model& model) { return standInFor(model) == baseModel; });
+}
 
 QString runRowId(const QString& folder)
 {

@@ -50,6 +50,12 @@ struct AllRows
     QList<ModelRow> models;
 };
 
+/// The model that one of the local backend plays in a rehearsal, by its display name; empty for a
+/// model that is what it says.
+[[nodiscard]] QString standInFor(const Model& model);
+/// Whether a listed model plays the model of this name.
+[[nodiscard]] bool isPlayedByStandIn(const RowSources& sources, const QString& baseModel);
+
 /// Merges control plane and run folders: a run belongs to the job that its config names, the newest
 /// run of a job wins; other runs become rows of their own. A pure function.
 [[nodiscard]] AllRows assembleRows(const RowSources& sources);

@@ -40,6 +40,7 @@ struct JobRow
     QString stateText; ///< "running"
     QString statusMessage; ///< of the server, or why a run ended
     QString baseModel; ///< last segment is shown
+    bool isStandIn = false; ///< a stand-in of a rehearsal plays the base model
     int loraRank = 0;
     Evidence evidence = Evidence::Unknown;
     std::optional<Time> lastProgress; ///< last new metrics line, or last change seen
@@ -135,6 +136,7 @@ struct DeploymentRow
     QString name; ///< full name: the id of the row
     QString displayName;
     QString baseModel;
+    bool isStandIn = false; ///< a stand-in of a rehearsal plays the base model
     QString state; ///< "ready", "creating", …
     QString trainerJob; ///< attached trainer, full name; empty: none
     bool enablesHotLoad = false;
@@ -158,6 +160,7 @@ struct ModelRow
     QString kind;
     QString state;
     QString baseModel;
+    QString standInFor; ///< the model that this one plays in a rehearsal; empty: none
     std::optional<Time> created;
     QString promotedFrom; ///< four-segment checkpoint name
     QString path;

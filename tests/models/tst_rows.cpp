@@ -2,6 +2,7 @@
 #include "models/action_registry.h"
 #include "models/connections_model.h"
 #include "models/evidence.h"
+#include "models/format.h"
 #include "models/row_assembly.h"
 #include "models/selection.h"
 #include "services/metrics/series_store.h"
@@ -70,6 +71,7 @@ private Q_SLOTS:
     void init() { QTest::failOnWarning(QRegularExpression(u".*"_s)); }
     void jobWithRun_isOneRow();
     void runWithoutJob_isARowOfItsOwn();
+    void standIns_areNeverSilent();
     void twoRunsOfAJob_theNewestWins();
     void runningJobWithoutLedger_isUnknownNotTraining();
     void failedJob_saysWhy();
@@ -117,6 +119,25 @@ void TestRows::runWithoutJob_isARowOfItsOwn()
     QCOMPARE(rows.jobs.size(), 1);
     QCOMPARE(rows.jobs.first().id, u"run:/r"_s);
     QVERIFY(!rows.jobs.first().isOnServer);
+}
+
+void TestRows::standIns_areNeverSilent()
+{
+    RowSources sources;
+    sources.jobs = { serverJob() };
+    sources.jobs[0].baseModel = "Qwen/Qwen3-8B";
+    Model model;
+    model.name = "accounts/local/models/qwen3-8b";
+    model.displayName = "Stand-in for Qwen/Qwen3-8B";
+    sources.models = { model };
+    AllRows rows = assembleRows(sources);
+    QVERIFY(rows.jobs.first().isStandIn);
+    QCOMPARE(format::baseModel(rows.jobs.first().baseModel, true), u"Qwen3-8B (stand-in)"_s);
+    QCOMPARE(rows.models.first().standInFor, u"Qwen/Qwen3-8B"_s);
+    sources.models[0].displayName = "Qwen3-8B";
+    rows = assembleRows(sources);
+    QVERIFY(!rows.jobs.first().isStandIn);
+    QVERIFY(rows.models.first().standInFor.isEmpty());
 }
 
 void TestRows::twoRunsOfAJob_theNewestWins()

@@ -157,7 +157,8 @@ Result<JobRow> TrainerService::jobOf(const HttpRequest& request) const
     return job;
 }
 
-Result<std::string> TrainerService::ownJob(const std::string& id, const std::string& baseModel)
+Result<std::string> TrainerService::ownJob(
+    const std::string& id, const std::string& baseModel, int loraRank)
 {
     if (auto known = m_parts.store.job(id); known && !known->deleted) {
         if (known->job.state != JobState::Running)
@@ -171,6 +172,7 @@ Result<std::string> TrainerService::ownJob(const std::string& id, const std::str
     row.job.displayName = id;
     row.job.state = JobState::Running;
     row.job.baseModel = baseModel;
+    row.job.loraRank = loraRank;
     row.job.stateText = "JOB_STATE_RUNNING";
     row.job.created = m_parts.store.now();
     row.job.createdBy = "local";
@@ -205,8 +207,9 @@ Result<std::string> TrainerService::jobForModel(const HttpRequest& request, cons
     if (const auto job = m_sessions.jobOf(model.session); !job.empty())
         return job;
     if (isPlainTinker(request))
-        return ownJob(ObjectStore::jobOfRun(model.id), model.baseModel);
-    return ownJob(kDirectJob, model.baseModel);
+        return ownJob(
+            ObjectStore::jobOfRun(model.id), model.baseModel, model.lora ? model.lora->rank : 0);
+    return ownJob(kDirectJob, model.baseModel, 0);
 }
 
 TrainerService::ModelPtr TrainerService::findModel(const std::string& id, const std::string& job)

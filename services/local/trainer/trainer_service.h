@@ -103,7 +103,8 @@ private:
     /// The job whose saves are this model's; makes one where the URL names none.
     [[nodiscard]] Result<std::string> jobForModel(
         const HttpRequest& request, const LiveModel& model);
-    [[nodiscard]] Result<std::string> ownJob(const std::string& id, const std::string& baseModel);
+    [[nodiscard]] Result<std::string> ownJob(
+        const std::string& id, const std::string& baseModel, int loraRank);
     [[nodiscard]] ModelPtr findModel(const std::string& id, const std::string& job);
     [[nodiscard]] Error lostModel(const std::string& modelId, const std::string& job) const;
     void endOfEarlierRuns();
