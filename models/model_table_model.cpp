@@ -72,8 +72,9 @@ QString ModelTableModel::display(const ModelRow& row, Column column) const
     case Column::State:
         return row.state.isEmpty() ? format::unknown() : row.state.toLower();
     case Column::Base:
-        return row.standInFor.isEmpty() ? last(row.baseModel)
-                                        : tr("stand-in for %1").arg(row.standInFor);
+        return row.standInFor.isEmpty()
+            ? last(row.baseModel)
+            : tr("stand-in for %1").arg(format::lastSegment(row.standInFor));
     case Column::PromotedFrom:
         return last(row.promotedFrom);
     case Column::Created:
