@@ -45,12 +45,32 @@ def stamp_of(name, requirements):
     return digest.hexdigest()
 
 
+SKIPPED = 77  # exit code of a test that says why it did not run
+
+
+class Unreachable(Exception):
+    """The package index did not answer. Everything else that goes wrong is a failure."""
+
+
 def pip_install(python, name, requirements, *extra):
-    subprocess.run(
+    done = subprocess.run(
         [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:",
          "--constraint", str(constraints_of(name)), *extra, *requirements],
-        check=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )
+    if done.returncode == 0:
+        return
+    print(done.stdout, flush=True)
+    if "Retrying (Retry(total=0" in done.stdout:
+        raise Unreachable(f"{name}: PyPI cannot be reached from here, so the official package is not tested")
+    raise subprocess.CalledProcessError(done.returncode, "pip")
+
+
+def missing(cache, name):
+    """Why a test of this environment cannot run; empty if it can."""
+    if not ENVIRONMENTS[name][2] or (pathlib.Path(cache) / f"{name}.stamp").is_file():
+        return ""
+    return f"{name}: skipped, its environment could not be made (PyPI cannot be reached)"
 
 
 def build(folder, name):

@@ -43,6 +43,9 @@ def main():
     parser.add_argument("--python")
     arguments = parser.parse_args()
     family = environments.ENVIRONMENTS[arguments.name][0]
+    if not arguments.python and (why := environments.missing(arguments.cache, arguments.name)):
+        print(why)
+        return environments.SKIPPED
     python = arguments.python or environments.python_of(arguments.cache, arguments.name)
     mistakes, model, rank, steps = EXPECTED[family]
     with tempfile.TemporaryDirectory(prefix="desk-rehearse-") as folder:
