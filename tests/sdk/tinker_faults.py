@@ -95,14 +95,20 @@ def TR_C21_killed_while_a_client_polls(t):
     path = client.save_state("newest").result().path
     expected = loss_of(client, DATA)
     heavy = [weighted(list(range(40, 140))) for _ in range(40)]
-    futures = [client.forward_backward(heavy, "cross_entropy") for _ in range(6)]
+    futures = [client.forward_backward(heavy, "cross_entropy") for _ in range(12)]
     time.sleep(0.3)
     t.backend.restart(kill=True)
     begin = time.monotonic()
+    ends = []  # a fast machine has finished the first ones by then
     for future in futures:
-        with t.assertRaises(Exception) as caught:
+        try:
             future.result(60)
-        t.assertNotIsInstance(caught.exception, TimeoutError)
+            ends.append(None)
+        except Exception as error:  # noqa: BLE001
+            t.assertNotIsInstance(error, TimeoutError)
+            ends.append(error)
+    t.assertIsNotNone(ends[-1])
+    t.assertEqual(ends, [end for end in ends if end is None] + [end for end in ends if end is not None])
     t.assertLess(time.monotonic() - begin, 40)
     other = now(connect(t).create_training_client_from_state_with_optimizer(path))
     t.cleanup(unload, t, other.model_id)
